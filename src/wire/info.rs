@@ -1,0 +1,188 @@
+//! What is shown of a node: a line of `list`, a row of `trace`, an event of `watch`.
+
+use crate::wire::ids::NodeId;
+use minicbor::{Decode, Encode};
+use std::net::{IpAddr, SocketAddr};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Encode, Decode)]
+#[cbor(index_only)]
+pub enum State {
+    #[default]
+    #[n(0)]
+    Alive,
+    #[n(1)]
+    Suspect,
+    #[n(2)]
+    Down,
+    /// Said goodbye.
+    #[n(3)]
+    Left,
+}
+
+impl State {
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Alive => "alive",
+            State::Suspect => "suspect",
+            State::Down => "down",
+            State::Left => "left",
+        }
+    }
+}
+
+/// One line of `list`: a node as the answering node sees it.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct NodeInfo {
+    #[n(0)]
+    pub id: NodeId,
+    /// As shown: `name`, or `name~ab12cd` where an older node bears the bare name.
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub internal_ip: Option<IpAddr>,
+    #[n(3)]
+    pub public_ip: Option<IpAddr>,
+    /// Age of the last sealed word from it that reached anybody in the herd, milliseconds.
+    #[n(4)]
+    pub last_seen_ms: u64,
+    #[n(5)]
+    pub state: State,
+    /// Why it is suspect or down, for people; empty otherwise.
+    #[n(6)]
+    pub reason: String,
+    /// Others cannot start a conversation with it: it is reached through `parent`.
+    #[n(7)]
+    pub hidden: bool,
+    /// The shown name of its parent; empty if it has none.
+    #[n(8)]
+    pub parent: String,
+    /// How the answering node reaches it: `self`, an address, or `via NAME`; empty if unknown.
+    #[n(9)]
+    pub route: String,
+    /// Round-trip time, microseconds, if measured.
+    #[n(10)]
+    pub rtt_us: Option<u64>,
+    /// The shown name of the node that heard it last.
+    #[n(11)]
+    pub heard_by: String,
+    #[n(12)]
+    pub generation: u64,
+    /// Dead, and a live node took both its name and its address: shown with `-v` only.
+    #[n(13)]
+    pub replaced: bool,
+}
+
+/// One row of the tree, in reading order.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct TraceRow {
+    #[n(0)]
+    pub depth: u32,
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub id: NodeId,
+    #[n(3)]
+    pub state: State,
+    #[n(4)]
+    pub rtt_us: Option<u64>,
+    /// Shown names of further homes (shown with `-v`).
+    #[n(5)]
+    pub homes: Vec<String>,
+}
+
+/// One hop of the path to a node.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct Hop {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub id: NodeId,
+    #[n(2)]
+    pub address: Option<SocketAddr>,
+    #[n(3)]
+    pub rtt_us: Option<u64>,
+}
+
+/// What `version` says.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct VersionInfo {
+    #[n(0)]
+    pub program: String,
+    #[n(1)]
+    pub protocol: u8,
+    #[n(2)]
+    pub library: String,
+    /// Target, profile and such, for `-v`.
+    #[n(3)]
+    pub build: String,
+    /// Name, value, unit: for `-v`.
+    #[n(4)]
+    pub limits: Vec<Limit>,
+    /// Counters since start (forged, replayed, foreign, ...): for `-v`.
+    #[n(5)]
+    pub counters: Vec<Counter>,
+}
+
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct Limit {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub value: u64,
+    #[n(2)]
+    pub unit: String,
+}
+
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct Counter {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub value: u64,
+}
+
+/// One thing that happened: a line of `watch`.
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub struct Event {
+    #[n(0)]
+    pub kind: EventKind,
+    /// Shown name of the node it is about; empty for `stale`.
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub id: NodeId,
+    /// `down`: the reason; `route`: the parent's shown name (empty: direct); `stale`: why.
+    #[n(3)]
+    pub text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum EventKind {
+    #[n(0)]
+    Up,
+    #[n(1)]
+    Suspect,
+    #[n(2)]
+    Down,
+    #[n(3)]
+    Left,
+    #[n(4)]
+    Route,
+    /// The local node believes itself cut off.
+    #[n(5)]
+    Stale,
+}
+
+impl EventKind {
+    pub fn word(self) -> &'static str {
+        match self {
+            EventKind::Up => "up",
+            EventKind::Suspect => "suspect",
+            EventKind::Down => "down",
+            EventKind::Left => "left",
+            EventKind::Route => "route",
+            EventKind::Stale => "stale",
+        }
+    }
+}

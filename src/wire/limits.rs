@@ -1,0 +1,117 @@
+//! Every limit, named, in one place: printed by `daust version -v`, documented in herd.7, tested
+//! at its edge. What passes a limit is refused with an error that names it; nothing is cut in
+//! silence.
+
+/// Largest UDP payload sent or accepted, bytes.
+pub const DATAGRAM_BYTES: usize = 1_200;
+/// Length a hello question is padded to, so that no answer is longer than its question, bytes.
+pub const HELLO_BYTES: usize = 1_152;
+/// Largest frame on a stream or the control socket, bytes.
+pub const FRAME_BYTES: usize = 1 << 20;
+/// Largest frame, and bytes held in all, for a stream whose peer has not proved itself, bytes.
+pub const UNPROVED_FRAME_BYTES: usize = 64 << 10;
+/// How long a stream may stay unproved, milliseconds.
+pub const UNPROVED_MS: u64 = 3_000;
+/// Streams open at once.
+pub const STREAMS: usize = 256;
+/// Streams open at once whose peer has not proved itself.
+pub const UNPROVED_STREAMS: usize = 64;
+/// Unproved streams from one source address.
+pub const UNPROVED_STREAMS_PER_SOURCE: usize = 8;
+/// Dials under way at once.
+pub const DIALS: usize = 64;
+/// End-to-end channels on one stream.
+pub const CHANNELS_PER_STREAM: usize = 256;
+/// Bytes one end may send on a channel before the other grants more.
+pub const CHANNEL_WINDOW_BYTES: u32 = 64 << 10;
+/// Bytes queued for one channel while its window is closed.
+pub const CHANNEL_QUEUE_BYTES: usize = 1 << 20;
+/// Bytes of one part of a long reply.
+pub const PART_BYTES: usize = 16 << 10;
+/// Parts of one node's reply.
+pub const PARTS: usize = 256;
+/// Times a datagram or an opened channel may be handed on.
+pub const HOPS: u8 = 16;
+/// Nodes known at once in an open herd, the remembered dead included.
+pub const NODES: usize = 1_024;
+/// Remembered nodes that are down or left; the one silent for longest goes first.
+pub const REMEMBERED_DEAD: usize = 1_024;
+/// Ids made known for the first time by one source address in a minute.
+pub const NEW_IDS_PER_MINUTE: u32 = 64;
+/// Requests under way at once, own and others' together.
+pub const REQUESTS: usize = 1_024;
+/// How long the answer to a request is waited for unless `-t` says else, milliseconds.
+pub const ANSWER_MS: u64 = 5_000;
+/// Longest time-out a request may ask for, milliseconds.
+pub const ANSWER_MAX_MS: u64 = 600_000;
+/// Nodes that greeted and have not proved themselves yet.
+pub const PENDING_HELLOS: usize = 64;
+/// Hellos answered in one second, all sources together.
+pub const HELLOS_PER_SECOND: u32 = 256;
+/// Interval of heartbeats to a home, milliseconds.
+pub const HEARTBEAT_MS: u64 = 1_000;
+/// Heartbeats missed in a row before a home counts as silent.
+pub const HEARTBEATS_MISSED: u64 = 3;
+/// How long a directly reached peer may take to acknowledge, milliseconds, before the round-trip
+/// time of its path is added. MeshNet's `timeout`.
+pub const TIMEOUT_MS: u64 = 100;
+/// Peers asked for their vote before a node is declared down.
+pub const VOTERS: usize = 9;
+/// Bytes of a node's name.
+pub const NAME_BYTES: usize = 63;
+/// Addresses one node may say it has.
+pub const ADDRESSES: usize = 8;
+/// Attributes in one record, and bytes of a key or value.
+pub const ATTRIBUTES: usize = 8;
+pub const ATTRIBUTE_BYTES: usize = 64;
+/// Bytes of a signed record.
+pub const RECORD_BYTES: usize = 700;
+/// Control clients connected at once.
+pub const CLIENTS: usize = 64;
+/// Homes given by `-k`.
+pub const HOMES: usize = 16;
+/// Datagrams or frames read from one source in one turn of the loop.
+pub const READS_PER_TURN: usize = 64;
+/// A turn this late means that the process slept: it accuses nobody. Milliseconds.
+pub const SLEPT_MS: u64 = 2_000;
+/// Least time between two renewals of a node's generation, milliseconds.
+pub const RENEWAL_MS: u64 = 60_000;
+/// How long a stopping node goes on relaying what is under way, milliseconds.
+pub const GOODBYE_MS: u64 = 2_000;
+
+/// Name, value, unit: what `daust version -v` prints.
+pub const TABLE: &[(&str, u64, &str)] = &[
+    ("datagram", DATAGRAM_BYTES as u64, "bytes"),
+    ("frame", FRAME_BYTES as u64, "bytes"),
+    ("frame before proof", UNPROVED_FRAME_BYTES as u64, "bytes"),
+    ("proof wait", UNPROVED_MS, "ms"),
+    ("hops", HOPS as u64, ""),
+    ("known nodes", NODES as u64, ""),
+    ("remembered dead", REMEMBERED_DEAD as u64, ""),
+    ("new ids a source", NEW_IDS_PER_MINUTE as u64, "a minute"),
+    ("streams", STREAMS as u64, ""),
+    ("unproved streams", UNPROVED_STREAMS as u64, ""),
+    ("unproved streams a source", UNPROVED_STREAMS_PER_SOURCE as u64, ""),
+    ("dials", DIALS as u64, ""),
+    ("channels a stream", CHANNELS_PER_STREAM as u64, ""),
+    ("channel window", CHANNEL_WINDOW_BYTES as u64, "bytes"),
+    ("channel queue", CHANNEL_QUEUE_BYTES as u64, "bytes"),
+    ("reply part", PART_BYTES as u64, "bytes"),
+    ("parts a reply", PARTS as u64, ""),
+    ("requests under way", REQUESTS as u64, ""),
+    ("answer wait", ANSWER_MS, "ms"),
+    ("answer wait at most", ANSWER_MAX_MS, "ms"),
+    ("pending hellos", PENDING_HELLOS as u64, ""),
+    ("hellos", HELLOS_PER_SECOND as u64, "a second"),
+    ("heartbeat", HEARTBEAT_MS, "ms"),
+    ("heartbeats missed", HEARTBEATS_MISSED, ""),
+    ("timeout", TIMEOUT_MS, "ms"),
+    ("voters", VOTERS as u64, ""),
+    ("name", NAME_BYTES as u64, "bytes"),
+    ("addresses", ADDRESSES as u64, ""),
+    ("record", RECORD_BYTES as u64, "bytes"),
+    ("control clients", CLIENTS as u64, ""),
+    ("homes", HOMES as u64, ""),
+    ("reads a turn", READS_PER_TURN as u64, ""),
+    ("renewal", RENEWAL_MS, "ms"),
+];

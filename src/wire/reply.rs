@@ -1,0 +1,113 @@
+//! What comes back, and the one list of error codes.
+
+use crate::wire::ids::NodeId;
+use crate::wire::info::{Event, Hop, NodeInfo, TraceRow, VersionInfo};
+use minicbor::{Decode, Encode};
+
+/// A node's answer, or a part of it (rows of one kind may come in several parts).
+#[derive(Clone, PartialEq, Debug, Encode, Decode)]
+pub enum Reply {
+    #[n(0)]
+    Pong,
+    /// The answering node first. `stale` says that it believes itself cut off, since when
+    /// (milliseconds): its view is old.
+    #[n(1)]
+    Nodes {
+        #[n(0)]
+        nodes: Vec<NodeInfo>,
+        #[n(1)]
+        stale_ms: Option<u64>,
+    },
+    /// Reading order, with depths.
+    #[n(2)]
+    Tree(#[n(0)] Vec<TraceRow>),
+    /// The path, a hop a row, the answering node first.
+    #[n(3)]
+    Path(#[n(0)] Vec<Hop>),
+    /// The node said goodbye and ends.
+    #[n(4)]
+    Stopped,
+    #[n(5)]
+    Version(#[n(0)] VersionInfo),
+    #[n(6)]
+    Forgotten {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        id: NodeId,
+    },
+    #[n(7)]
+    Event(#[n(0)] Event),
+    #[n(8)]
+    Error(#[n(0)] Failure),
+}
+
+/// What went wrong: a code for programs, a sentence for people that names the cause and, where
+/// there is one, the way out.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Failure {
+    #[n(0)]
+    pub code: ErrorCode,
+    #[n(1)]
+    pub detail: String,
+}
+
+impl Failure {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Failure {
+        Failure { code, detail: detail.into() }
+    }
+}
+
+/// The one list of error codes, for the command line, JSON and C alike. Numbers are never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ErrorCode {
+    /// Nobody in the herd is called that.
+    #[n(0)]
+    UnknownNode,
+    /// More than one live node fits; the detail lists them.
+    #[n(1)]
+    Ambiguous,
+    /// The node did not answer in time, or is known to be down.
+    #[n(2)]
+    NoAnswer,
+    /// No way leads there: no address, no parent, refused.
+    #[n(3)]
+    Unreachable,
+    /// The answering node does not know that command (it is older).
+    #[n(4)]
+    Unsupported,
+    /// Not here, not now, not by you; the detail says why and what to do.
+    #[n(5)]
+    Refused,
+    /// A named limit was reached.
+    #[n(6)]
+    Limit,
+    /// What was asked makes no sense.
+    #[n(7)]
+    Invalid,
+    /// The daemon is stopping.
+    #[n(8)]
+    Stopping,
+    /// A fault of ours, or a damaged answer.
+    #[n(9)]
+    Internal,
+}
+
+impl ErrorCode {
+    /// The stable word used in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            ErrorCode::UnknownNode => "unknown_node",
+            ErrorCode::Ambiguous => "ambiguous",
+            ErrorCode::NoAnswer => "no_answer",
+            ErrorCode::Unreachable => "unreachable",
+            ErrorCode::Unsupported => "unsupported",
+            ErrorCode::Refused => "refused",
+            ErrorCode::Limit => "limit",
+            ErrorCode::Invalid => "invalid",
+            ErrorCode::Stopping => "stopping",
+            ErrorCode::Internal => "internal",
+        }
+    }
+}
