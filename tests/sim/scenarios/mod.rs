@@ -1,0 +1,3 @@
+//! One file a promise.
+
+pub mod join;
