@@ -174,13 +174,18 @@ impl Amplification {
 #[derive(Default)]
 pub struct Shown {
     states: BTreeMap<(MachineId, NodeId), (State, u64)>,
+    /// When who first showed whom down, in order.
+    pub downs: Vec<(u64, MachineId, NodeId)>,
     /// Downs that began while observer and subject were steady, for scenarios that allow none.
     pub falsely_down: Vec<String>,
 }
 
 impl Shown {
     pub fn event(&mut self, observer: MachineId, subject: NodeId, state: State, now_us: u64) {
-        self.states.insert((observer, subject), (state, now_us));
+        let before = self.states.insert((observer, subject), (state, now_us));
+        if state == State::Down && before.is_none_or(|(state, _)| state != State::Down) {
+            self.downs.push((now_us, observer, subject));
+        }
     }
 
     /// The list must say what the events said.

@@ -201,8 +201,12 @@ impl World {
 
     fn act(&mut self, act: Act) {
         match act {
-            Act::Start(machine) if !self.machines[machine].is_running() => self.start(machine),
-            Act::Start(_) => {}
+            Act::Start(id) => {
+                let machine = &self.machines[id];
+                if !machine.is_running() && self.net.hosts[machine.host].up {
+                    self.start(id);
+                }
+            }
             Act::Resume(machine) => self.resume(machine),
             Act::HostUp(host) => self.host_up(host),
             Act::Heal => self.heal(),
