@@ -7,6 +7,8 @@ mod actions;
 mod ask;
 mod attacker;
 mod checkers;
+#[cfg(test)]
+mod checkers_tests;
 mod liar;
 mod machine;
 mod nat;
