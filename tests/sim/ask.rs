@@ -162,13 +162,6 @@ impl World {
         }
     }
 
-    /// How often a node was shown down while it lived, was reachable and had been so for a while.
-    pub fn require_no_false_downs(&mut self) {
-        if let Some(first) = self.checkers.shown.falsely_down.first() {
-            self.fail(format!("falsely shown down: {first}"));
-        }
-    }
-
     /// The dear checks, each virtual second for some of the nodes.
     pub(crate) fn check_second(&mut self) {
         for id in 0..self.machines.len() {

@@ -52,15 +52,6 @@ impl Checkers {
             let fresh = since_us > steady_us + SETTLED_MS * 1_000;
             let end_us =
                 if fresh { since_us + FALSE_DOWN_MS * 1_000 } else { steady_us + HEAL_MS * 1_000 };
-            if fresh {
-                let told = format!(
-                    "{observer} shows {machine} ({subject}) down since {} ms",
-                    since_us / 1_000
-                );
-                if !self.shown.falsely_down.contains(&told) {
-                    self.shown.falsely_down.push(told);
-                }
-            }
             if now_us > end_us {
                 return Err(format!(
                     "machine {observer} shows live machine {machine} ({subject}) down since {} ms; both steady since {} ms",
@@ -174,13 +165,16 @@ impl Amplification {
 #[derive(Default)]
 pub struct Shown {
     states: BTreeMap<(MachineId, NodeId), (State, u64)>,
-    /// Downs that began while observer and subject were steady, for scenarios that allow none.
-    pub falsely_down: Vec<String>,
+    /// When who first showed whom down, in order.
+    pub downs: Vec<(u64, MachineId, NodeId)>,
 }
 
 impl Shown {
     pub fn event(&mut self, observer: MachineId, subject: NodeId, state: State, now_us: u64) {
-        self.states.insert((observer, subject), (state, now_us));
+        let before = self.states.insert((observer, subject), (state, now_us));
+        if state == State::Down && before.is_none_or(|(state, _)| state != State::Down) {
+            self.downs.push((now_us, observer, subject));
+        }
     }
 
     /// The list must say what the events said.

@@ -74,7 +74,6 @@ pub struct Net {
     pub hosts: Vec<Host>,
     segments: Vec<Segment>,
     pub link: Link,
-    links: BTreeMap<(HostId, HostId), Link>,
     cuts: BTreeSet<(HostId, HostId)>,
     /// The links the last walk crossed.
     pub path: Vec<(HostId, HostId)>,
@@ -89,7 +88,6 @@ impl Net {
             hosts: Vec::new(),
             segments: vec![top],
             link: Link::LAN,
-            links: BTreeMap::new(),
             cuts: BTreeSet::new(),
             path: Vec::new(),
         }
@@ -177,10 +175,6 @@ impl Net {
         self.hosts[host].nat.flush();
     }
 
-    pub fn set_link(&mut self, from: HostId, to: HostId, link: Link) {
-        self.links.insert((from, to), link);
-    }
-
     /// Cuts one direction between two hosts of one segment.
     pub fn cut(&mut self, from: HostId, to: HostId) {
         self.cuts.insert((from, to));
@@ -188,7 +182,6 @@ impl Net {
 
     pub fn heal(&mut self) {
         self.cuts.clear();
-        self.links.clear();
         for host in &mut self.hosts {
             host.group = 0;
         }
@@ -206,13 +199,6 @@ impl Net {
             && (self.cuts.is_empty() || !self.cuts.contains(&(from, to)))
     }
 
-    pub fn link_between(&self, from: HostId, to: HostId) -> Link {
-        if self.links.is_empty() {
-            return self.link;
-        }
-        self.links.get(&(from, to)).copied().unwrap_or(self.link)
-    }
-
     /// Crosses one link: the delay, or None if the packet is lost.
     fn cross(
         &mut self,
@@ -225,7 +211,7 @@ impl Net {
         if !self.is_open(from, to) {
             return None;
         }
-        let link = self.link_between(from, to);
+        let link = self.link;
         if protocol == Protocol::Udp && link.loss > 0.0 && rng.random_bool(link.loss) {
             return None;
         }

@@ -105,10 +105,8 @@ impl World {
         let now_us = self.now_us;
         let walked = self.net.walk(host, port, to, Protocol::Tcp, now_us, &mut self.rng);
         let way_back = self.net.path.iter().all(|(from, to)| self.net.is_open(*to, *from));
-        let lost = self.net.path.iter().any(|(from, to)| {
-            let loss = self.net.link_between(*from, *to).loss;
-            loss > 0.0 && self.rng.random_bool(loss)
-        });
+        let loss = self.net.link.loss;
+        let lost = loss > 0.0 && self.net.path.iter().any(|_| self.rng.random_bool(loss));
         let Some(arrival) = walked.filter(|_| way_back && !lost) else {
             if now_us >= since_us + DIAL_MS * 1_000 {
                 return self.close_end(connection, 0, Closed::Unreachable);
@@ -241,8 +239,8 @@ impl World {
         let now_us = self.now_us;
         let Some(one) = self.connections.get_mut(&connection) else { return };
         let mut delay_us = one.delay_us;
-        for (from, to) in &one.path {
-            let loss = self.net.link_between(*from, *to).loss;
+        let loss = self.net.link.loss;
+        for _ in &one.path {
             let mut again_us = 200_000;
             while loss > 0.0 && self.rng.random_bool(loss.min(0.9)) && again_us < 10_000_000 {
                 delay_us += again_us;

@@ -11,7 +11,7 @@ use herd::node::{Output, Socket};
 use herd::wire::control::Part;
 use herd::wire::seal::Suite;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Bytes of a datagram that an ICMP error quotes (Linux: 576 less the headers).
@@ -57,7 +57,6 @@ pub struct DiskHabits {
 }
 
 pub struct World {
-    pub seed: u64,
     pub now_us: u64,
     pub rng: SmallRng,
     pub net: Net,
@@ -66,8 +65,6 @@ pub struct World {
     pub connections: BTreeMap<u32, Connection>,
     pub next_connection: u32,
     pub answers: BTreeMap<(MachineId, u64), Vec<Part>>,
-    /// Asked by a scenario that reads the answer; other answers are dropped when complete.
-    pub wanted: BTreeSet<(MachineId, u64)>,
     pub disks: DiskHabits,
     pub suite: Suite,
     pub planted: Option<herd::node::planted::Bug>,
@@ -89,7 +86,6 @@ impl World {
     pub fn new(seed: u64) -> World {
         let rng = SmallRng::seed_from_u64(seed);
         World {
-            seed,
             now_us: 0,
             rng,
             net: Net::new(),
@@ -98,7 +94,6 @@ impl World {
             connections: BTreeMap::new(),
             next_connection: 1,
             answers: BTreeMap::new(),
-            wanted: BTreeSet::new(),
             disks: DiskHabits { delay_us: (500, 5_000), failure: 0.0 },
             suite: if seed % 10 == 9 { Suite::Real } else { Suite::Fast },
             planted: None,
@@ -201,8 +196,12 @@ impl World {
 
     fn act(&mut self, act: Act) {
         match act {
-            Act::Start(machine) if !self.machines[machine].is_running() => self.start(machine),
-            Act::Start(_) => {}
+            Act::Start(id) => {
+                let machine = &self.machines[id];
+                if !machine.is_running() && self.net.hosts[machine.host].up {
+                    self.start(id);
+                }
+            }
             Act::Resume(machine) => self.resume(machine),
             Act::HostUp(host) => self.host_up(host),
             Act::Heal => self.heal(),
