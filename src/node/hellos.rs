@@ -30,6 +30,7 @@ const AGAIN_MS: u64 = 1_000;
 const AGAIN_MOST_MS: u64 = 30_000;
 /// How often one remembered node that is not a member is greeted.
 const REMEMBERED_MS: u64 = 5_000;
+const REMEMBERED_WAYS: usize = 3;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
 /// Contacts greeted at once; addresses whose hellos are counted.
@@ -162,8 +163,8 @@ impl Hellos {
             .collect();
         rand::seq::SliceRandom::shuffle(&mut ids[..], &mut t.random);
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
-            let attempt = t.random.random_range(0..4usize);
-            if let Some(way) = t.way(id, attempt) {
+            // All ways: where it was heard last may be the port of a process that is no more.
+            for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
                 self.contact(t, way.address, id, Intent::Return, Why::Remembered);
             }
         }
@@ -352,7 +353,8 @@ impl Hellos {
         if known {
             return None;
         }
-        if question.intent == Intent::Return {
+        // A node that knows nobody believes who says they met: it may have died before it kept it.
+        if question.intent == Intent::Return && !t.roster.is_empty() {
             return Some(Refusal::UnknownNode);
         }
         (!self.may_admit(t, source)).then_some(Refusal::Full)

@@ -26,6 +26,10 @@ impl Tables {
         self.routes.next(id, &self.own, &self.roster, self.now, attempt)
     }
 
+    pub fn ways(&self, id: NodeId) -> Vec<Way> {
+        self.routes.ways(id, &self.own, &self.roster, self.now)
+    }
+
     pub fn name(&self, id: NodeId) -> String {
         self.roster.shown_name(id, (self.own.id, &self.own.record.name))
     }

@@ -193,7 +193,7 @@ impl World {
         let kept = checkers::tree(&rows, &tree)
             .and_then(|()| checkers::bounds(&rows))
             .and_then(|()| checkers.ages.list(&rows, self.now_us))
-            .and_then(|()| checkers.generations.list(&rows[0]))
+            .and_then(|()| checkers.generations.list(id, &rows[0]))
             .and_then(|()| checkers.shown.list(id, &rows, self.now_us));
         self.require(kept.map_err(|what| format!("{name}: {what}")));
     }

@@ -249,12 +249,12 @@ impl Truth {
 /// The generation of an identity never goes back, through crashes too.
 #[derive(Default)]
 pub struct Generations {
-    highest: BTreeMap<NodeId, u64>,
+    highest: BTreeMap<(MachineId, NodeId), u64>,
 }
 
 impl Generations {
-    pub fn list(&mut self, own: &NodeInfo) -> Result<(), String> {
-        let highest = self.highest.entry(own.id).or_default();
+    pub fn list(&mut self, machine: MachineId, own: &NodeInfo) -> Result<(), String> {
+        let highest = self.highest.entry((machine, own.id)).or_default();
         if own.generation < *highest {
             return Err(format!("generation went back from {highest} to {}", own.generation));
         }
@@ -321,9 +321,11 @@ pub fn tree(rows: &[NodeInfo], tree: &[TraceRow]) -> Result<(), String> {
     if tree.first().map(|row| row.id) != rows.first().map(|row| row.id) {
         return Err("the tree does not begin with the asked node".to_string());
     }
-    let listed: BTreeSet<NodeId> =
-        rows.iter().filter(|row| row.state != State::Left).map(|row| row.id).collect();
-    if let Some(missing) = listed.difference(&seen).next() {
+    let drawn = rows.iter().filter(|row| row.state != State::Left);
+    let listed: BTreeSet<NodeId> = drawn.clone().map(|row| row.id).collect();
+    // A dead node whose name and address a live one took need not be shown.
+    let needed: BTreeSet<NodeId> = drawn.filter(|row| !row.replaced).map(|row| row.id).collect();
+    if let Some(missing) = needed.difference(&seen).next() {
         return Err(format!("the tree lacks {missing}"));
     }
     if let Some(extra) = seen.difference(&listed).next() {

@@ -112,10 +112,10 @@ fn a_generation_that_goes_back_is_seen() {
     let mut generations = Generations::default();
     let mut own = row(1, State::Alive);
     own.generation = 7;
-    assert!(generations.list(&own).is_ok());
-    assert!(generations.list(&own).is_ok());
+    assert!(generations.list(0, &own).is_ok());
+    assert!(generations.list(0, &own).is_ok());
     own.generation = 6;
-    assert!(generations.list(&own).is_err());
+    assert!(generations.list(0, &own).is_err());
 }
 
 #[test]

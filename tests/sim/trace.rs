@@ -1,5 +1,9 @@
 //! What happened, for people: the last lines of this thread's run, kept only while replaying.
 
+use herd::wire::codec;
+use herd::wire::header::{Header, Kind};
+use herd::wire::message::{Body, Envelope};
+use herd::wire::seal::NONCE_BYTES;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
@@ -42,6 +46,21 @@ pub fn line(text: impl FnOnce() -> String) {
             }
         }
     });
+}
+
+/// What a datagram is, as far as can be seen; the fast suite hides nothing.
+pub fn packet(bytes: &[u8]) -> String {
+    let Ok((header, rest)) = Header::parse(bytes) else { return format!("{} bytes", bytes.len()) };
+    let (sender, destination) = (header.sender.short(), header.destination.short());
+    let body = rest.get(NONCE_BYTES..).and_then(|plain| codec::decode::<Envelope>(plain).ok());
+    let body = body.filter(|_| header.kind == Kind::Sealed);
+    let inside = body.map(|body| match (body.number, Body::decode(body.number, &body.body)) {
+        (1, _) => format!("Swim {:02x?}", &body.body[..body.body.len().min(16)]),
+        (_, Some(Ok(body))) => format!("{body:?}").chars().take(120).collect(),
+        (number, _) => format!("body {number}"),
+    });
+    let kind = inside.unwrap_or(format!("{:?}", header.kind));
+    format!("{sender}>{destination} {} bytes {kind}", bytes.len())
 }
 
 /// What the core logs goes into the trace.

@@ -229,7 +229,7 @@ impl World {
         };
         trace::line(|| {
             let name = &self.machines[machine].spec.name;
-            format!("{name} <- {} {} bytes kind {:?}", arrival.from, bytes.len(), bytes.get(1))
+            format!("{name} <- {} {}", arrival.from, trace::packet(&bytes))
         });
         match origin {
             Origin::Process(from, _) if from != machine => {
@@ -359,9 +359,7 @@ impl World {
         let machine = &self.machines[id];
         let Some(process) = machine.process.as_ref() else { return };
         let port = if socket == Socket::Main { machine.port } else { process.ephemeral_port };
-        trace::line(|| {
-            format!("{} -> {to} {} bytes kind {:?}", machine.spec.name, bytes.len(), bytes.get(1))
-        });
+        trace::line(|| format!("{} -> {to} {}", machine.spec.name, trace::packet(&bytes)));
         let (host, life) = (machine.host, machine.life);
         if let Some((liar, how)) = self.liar.as_mut().filter(|(liar, _)| *liar == id) {
             let _ = liar;
