@@ -175,7 +175,8 @@ impl Members {
     /// A record under our own id: an echo, an earlier life's trace, or a clone's. Only a later
     /// generation matters here; a clone shows itself by talking (see `Taken`).
     fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
-        if record.generation > t.own.record.generation
+        if record.instance == t.own.record.instance
+            && record.generation > t.own.record.generation
             && Record::open(t.own.options.suite, signed).is_ok()
         {
             self.renew(t, record.generation);
@@ -301,6 +302,10 @@ impl Members {
             return;
         }
         self.renew_above = None;
+        if above.start_counter() > t.own.record.generation.start_counter() {
+            self.start_above(t, above);
+            return;
+        }
         t.own.renew(above, t.now);
         log::info!(target: "members", "others held this node to be down: it goes on in a new generation");
         let id = SwimId { node: t.own.id, generation: t.own.record.generation };
