@@ -185,9 +185,7 @@ impl Node {
                 self.nat.saw_peer(t, from, way);
             }
         }
-        if t.now >= t.own.waking_until {
-            t.roster.heard(from, t.own.id, t.now);
-        }
+        t.roster.heard(from, t.own.id, t.arrived);
         if let Some(since) = t.own.stale_since.take() {
             log::info!(target: "members", "heard again after {} s cut off", t.now.ms_since(since) / 1_000);
         }
@@ -196,12 +194,9 @@ impl Node {
 
     fn ages(&mut self, from: NodeId, envelope: &Envelope) {
         let t = &mut self.t;
-        if t.now < t.own.waking_until {
-            return;
-        }
         for age in Age::read_all(&envelope.ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                t.roster.heard_elsewhere(id, from, age.age_ms(), t.now);
+                t.roster.heard_elsewhere(id, from, age.age_ms(), t.arrived);
             }
         }
         if let Some(digest) = envelope.digest {

@@ -87,6 +87,14 @@ impl Routes {
         self.paths.entry(id).or_default().refused = Some(now);
     }
 
+    /// Nobody answers for `id` at this address any more.
+    pub fn lost(&mut self, id: NodeId, address: SocketAddr) {
+        if let Some(path) = self.paths.get_mut(&id) {
+            path.last = path.last.filter(|(way, _, _)| way.address != address);
+            path.direct = path.direct.filter(|(way, _)| way.address != address);
+        }
+    }
+
     /// The path to `id` is broken though others reach it: go around through one of them.
     pub fn go_around(&mut self, id: NodeId, through: NodeId, now: Time) {
         let path = self.paths.entry(id).or_default();
