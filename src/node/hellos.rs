@@ -36,8 +36,8 @@ const CUT_OFF_MS: u64 = 1_000;
 /// Contacts greeted at once; addresses whose hellos are counted.
 const CONTACTS: usize = 256;
 const SOURCES: usize = 1_024;
-/// Nodes greeted under a newly drawn identity.
-const REJOINED: usize = 16;
+/// Nodes greeted under a newly drawn identity or a higher life.
+const REINTRODUCED: usize = 16;
 /// Hellos answered for one source address and port in a second.
 const ANSWERS_PER_SOURCE: u32 = 4;
 
@@ -60,6 +60,7 @@ struct Contact {
     /// Who is expected there; anybody for a typed or given address.
     id: NodeId,
     nonce: u64,
+    since: Time,
     next: Time,
     wait_ms: u64,
     /// Who answered there last, and when: met for good once sealed word came after it.
@@ -148,7 +149,16 @@ impl Hellos {
             return;
         }
         let nonce = t.random.random();
-        let contact = Contact { why, intent, id, nonce, next: t.now, wait_ms: AGAIN_MS, met: None };
+        let contact = Contact {
+            why,
+            intent,
+            id,
+            nonce,
+            since: t.now,
+            next: t.now,
+            wait_ms: AGAIN_MS,
+            met: None,
+        };
         self.contacts.insert(at, contact);
     }
 
@@ -170,12 +180,12 @@ impl Hellos {
         }
     }
 
-    /// Under a new identity nobody knows us: greet those we knew as one who joins.
-    pub fn greet_remembered_as_new(&mut self, t: &mut Tables) {
-        let ids: Vec<NodeId> = t.roster.iter().map(|(id, _)| id).collect();
-        for id in ids.into_iter().take(REJOINED) {
+    /// Our id or our keys are others than before: tells those we know at once.
+    pub fn greet_known(&mut self, t: &mut Tables, intent: Intent) {
+        for id in t.some_live(t.own.id).into_iter().take(REINTRODUCED) {
             if let Some(way) = t.way(id, 0) {
-                self.contact(t, way.address, id, Intent::Join, Why::Remembered);
+                self.contacts.remove(&way.address);
+                self.contact(t, way.address, id, intent, Why::Remembered);
             }
         }
     }
@@ -211,7 +221,7 @@ impl Hellos {
             peer.and_then(|peer| peer.heard_here).is_some_and(|at| at > after)
         };
         let met = contact.met.is_some_and(|(id, at)| is_member(id, at))
-            || is_member(contact.id, Time::default());
+            || is_member(contact.id, contact.since);
         match contact.why {
             Why::Typed { until } if until <= t.now => {
                 self.contacts.remove(&at);

@@ -173,13 +173,14 @@ impl Members {
     }
 
     /// A record under our own id: an echo, an earlier life's trace, or a clone's. Only a later
-    /// generation matters here; a clone shows itself by talking (see `Taken`).
+    /// generation matters here, or the same one in the hands of another instance.
     fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
-        if record.instance == t.own.record.instance
-            && record.generation > t.own.record.generation
+        let own = &t.own.record;
+        let shared = record.generation == own.generation && record.instance != own.instance;
+        if (record.generation > own.generation || shared)
             && Record::open(t.own.options.suite, signed).is_ok()
         {
-            self.renew(t, record.generation);
+            t.out.notice(Notice::StartAbove(record.generation));
         }
     }
 
@@ -297,15 +298,15 @@ impl Members {
         if t.own.leaving || t.own.record.generation > above {
             return;
         }
+        if above.start_counter() > t.own.record.generation.start_counter() {
+            t.out.notice(Notice::StartAbove(above));
+            return;
+        }
         if !t.own.may_renew(t.now) {
             self.renew_above = Some(self.renew_above.unwrap_or_default().max(above));
             return;
         }
         self.renew_above = None;
-        if above.start_counter() > t.own.record.generation.start_counter() {
-            self.start_above(t, above);
-            return;
-        }
         t.own.renew(above, t.now);
         log::info!(target: "members", "others held this node to be down: it goes on in a new generation");
         let id = SwimId { node: t.own.id, generation: t.own.record.generation };
@@ -319,15 +320,16 @@ impl Members {
 
     /// Another node knows a later life of ours than this one (our state was lost or restored, or
     /// a clone runs): start above it.
-    pub fn start_above(&mut self, t: &mut Tables, above: Generation) {
-        if t.own.leaving || !t.own.may_renew(t.now) {
-            return;
+    pub fn start_above(&mut self, t: &mut Tables, above: Generation) -> bool {
+        if t.own.leaving || !t.own.may_renew(t.now) || t.own.record.generation > above {
+            return false;
         }
         log::warn!(target: "members", "a later life of this node is known elsewhere: starting above it");
         t.own.renew(Generation::first(above.start_counter() + 1), t.now);
         t.roster.renew_keys(t.now);
         self.restart(t);
         t.out.notice(Notice::OwnChanged);
+        true
     }
 
     /// After a change of identity the engine waits for a word; it already knows who lives.

@@ -368,7 +368,7 @@ impl Node {
         let own = std::mem::replace(&mut self.t.out.outputs, outputs);
         self.t.out.outputs.extend(own);
         self.t.out.output(keeping::keep_identity(secret));
-        self.hellos.greet_remembered_as_new(&mut self.t);
+        self.hellos.greet_known(&mut self.t, Intent::Join);
     }
 
     /// Hands notices on and messages out until nothing is left to do.
@@ -428,7 +428,12 @@ impl Node {
                 self.votes.clear();
                 self.members.renew(t, generation);
             }
-            Notice::StartAbove(generation) => self.members.start_above(t, generation),
+            Notice::StartAbove(generation) => {
+                // Others cannot open our datagrams any more until they know our new life.
+                if self.members.start_above(t, generation) {
+                    self.hellos.greet_known(t, Intent::Return);
+                }
+            }
             Notice::Forget(Subject { id, generation }) => {
                 if self.members.forget(t, Subject { id, generation }) {
                     self.votes.forget(id);
