@@ -1,1 +1,204 @@
-//! placeholder
+//! Sealed channels: one Noise session from end to end, whatever parents carry it.
+//!
+//! XX for an open herd: both ends show their static keys inside the handshake, and the id each
+//! claimed in the outer header must be the hash of the key it proved. What the handshake does not
+//! give is the other's signing key; that comes from its record. A keyed herd will use XXpsk0.
+
+use crate::wire::header::Header;
+use crate::wire::seal::Identity;
+use snow::params::NoiseParams;
+use snow::resolvers::{BoxedCryptoResolver, CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use snow::{Builder, HandshakeState, TransportState};
+
+const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_BLAKE2s";
+/// Longest plain text of one message: Noise's 65,535 less the tag.
+pub const PLAIN_BYTES: usize = 65_535 - 16;
+
+enum State {
+    Shaking(Box<HandshakeState>),
+    Open(Box<TransportState>),
+    Broken,
+}
+
+/// One end of a channel's session.
+pub struct Session {
+    state: State,
+}
+
+/// What reading a message gave.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Read {
+    /// A step of the handshake; `reply` is to be sent.
+    Step {
+        reply: Option<Vec<u8>>,
+    },
+    /// The handshake is over: the other end holds this static key; `reply` is to be sent first.
+    Opened {
+        agreement_key: [u8; 32],
+        reply: Option<Vec<u8>>,
+    },
+    Plain(Vec<u8>),
+}
+
+impl Session {
+    /// The end that opens the channel, and its first message. `seed` makes the ephemeral key.
+    pub fn open(
+        identity: &Identity,
+        header: &Header,
+        seed: [u8; 32],
+    ) -> Result<(Session, Vec<u8>), String> {
+        let mut state = builder(seed, header, identity, |b| b.build_initiator())?;
+        let first = write(&mut state)?;
+        Ok((Session { state: State::Shaking(Box::new(state)) }, first))
+    }
+
+    /// The end that is called.
+    pub fn accept(identity: &Identity, header: &Header, seed: [u8; 32]) -> Result<Session, String> {
+        let state = builder(seed, header, identity, |b| b.build_responder())?;
+        Ok(Session { state: State::Shaking(Box::new(state)) })
+    }
+
+    /// Takes one message from the other end. After an error the session is of no use.
+    pub fn read(&mut self, message: &[u8]) -> Result<Read, String> {
+        match std::mem::replace(&mut self.state, State::Broken) {
+            State::Shaking(state) => self.shake(*state, message),
+            State::Open(mut state) => {
+                let mut plain = vec![0; message.len()];
+                let length = state.read_message(message, &mut plain).map_err(text)?;
+                plain.truncate(length);
+                self.state = State::Open(state);
+                Ok(Read::Plain(plain))
+            }
+            State::Broken => Err("session is broken".to_string()),
+        }
+    }
+
+    fn shake(&mut self, mut state: HandshakeState, message: &[u8]) -> Result<Read, String> {
+        let mut payload = vec![0; message.len()];
+        state.read_message(message, &mut payload).map_err(text)?;
+        let reply = if state.is_my_turn() && !state.is_handshake_finished() {
+            Some(write(&mut state)?)
+        } else {
+            None
+        };
+        if !state.is_handshake_finished() {
+            self.state = State::Shaking(Box::new(state));
+            return Ok(Read::Step { reply });
+        }
+        let key = state.get_remote_static().and_then(|key| key.try_into().ok());
+        let agreement_key = key.ok_or("handshake without a static key")?;
+        self.state = State::Open(Box::new(state.into_transport_mode().map_err(text)?));
+        Ok(Read::Opened { agreement_key, reply })
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Seals one message of at most [`PLAIN_BYTES`].
+    pub fn write(&mut self, plain: &[u8]) -> Result<Vec<u8>, String> {
+        let State::Open(state) = &mut self.state else {
+            return Err("session is not open".to_string());
+        };
+        let mut out = vec![0; plain.len() + 16];
+        let length = state.write_message(plain, &mut out).map_err(text)?;
+        out.truncate(length);
+        Ok(out)
+    }
+}
+
+fn text(error: snow::Error) -> String {
+    error.to_string()
+}
+
+fn write(state: &mut HandshakeState) -> Result<Vec<u8>, String> {
+    let mut out = vec![0; 256];
+    let length = state.write_message(&[], &mut out).map_err(text)?;
+    out.truncate(length);
+    Ok(out)
+}
+
+fn builder(
+    seed: [u8; 32],
+    header: &Header,
+    identity: &Identity,
+    build: impl FnOnce(Builder) -> Result<HandshakeState, snow::Error>,
+) -> Result<HandshakeState, String> {
+    let params: NoiseParams = PATTERN.parse().map_err(text)?;
+    let resolver: BoxedCryptoResolver = Box::new(Seeded { seed });
+    let prologue = [&b"herd stream v1"[..], &header.associated()].concat();
+    let builder = Builder::with_resolver(params, resolver)
+        .local_private_key(identity.agreement_secret())
+        .map_err(text)?
+        .prologue(&prologue)
+        .map_err(text)?;
+    build(builder).map_err(text)
+}
+
+/// snow's own primitives with our randomness: everything random in the core comes from its seed.
+struct Seeded {
+    seed: [u8; 32],
+}
+
+struct SeededRandom(rand::rngs::StdRng);
+
+impl Random for SeededRandom {
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), snow::Error> {
+        rand::Rng::fill_bytes(&mut self.0, out);
+        Ok(())
+    }
+}
+
+impl CryptoResolver for Seeded {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(SeededRandom(rand::SeedableRng::from_seed(self.seed))))
+    }
+
+    fn resolve_dh(&self, choice: &snow::params::DHChoice) -> Option<Box<dyn Dh>> {
+        DefaultResolver.resolve_dh(choice)
+    }
+
+    fn resolve_hash(&self, choice: &snow::params::HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &snow::params::CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::header::Kind;
+    use crate::wire::seal::Suite;
+
+    #[test]
+    fn two_ends_meet_and_talk_and_nothing_bent_gets_through() {
+        let a = Identity::from_secret(&[1; 64], Suite::Real);
+        let b = Identity::from_secret(&[2; 64], Suite::Real);
+        let header = Header::new(Kind::Channel, b.id(), a.id());
+        let (mut caller, first) = Session::open(&a, &header, [1; 32]).unwrap();
+        let mut called = Session::accept(&b, &header, [2; 32]).unwrap();
+        let Read::Step { reply: Some(second) } = called.read(&first).unwrap() else { panic!() };
+        let Read::Opened { agreement_key, reply: Some(third) } = caller.read(&second).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(agreement_key, b.public().agreement);
+        let Read::Opened { agreement_key, reply: None } = called.read(&third).unwrap() else {
+            panic!()
+        };
+        assert_eq!(agreement_key, a.public().agreement);
+        let sealed = caller.write(b"list").unwrap();
+        assert_eq!(called.read(&sealed), Ok(Read::Plain(b"list".to_vec())));
+        assert!(called.read(&sealed).is_err(), "a replayed message is refused");
+        assert!(called.read(b"").is_err(), "and the session is broken then");
+        let other = Header::new(Kind::Channel, a.id(), b.id());
+        let mut elsewhere = Session::accept(&b, &other, [3; 32]).unwrap();
+        let Ok(Read::Step { reply: Some(answer) }) = elsewhere.read(&first) else { panic!() };
+        let (mut again, _) = Session::open(&a, &header, [1; 32]).unwrap();
+        assert!(again.read(&answer).is_err(), "the header is part of the handshake");
+    }
+}
