@@ -37,7 +37,7 @@ pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
         format!("can not make the control socket {}: {e}; -s PATH names another", path.display())
     };
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let group = nix::unistd::Group::from_name(GROUP).ok().flatten().map(|group| group.gid.as_raw());
+    let group = group_id(&fs::read_to_string("/etc/group").unwrap_or_default());
     make_directory(directory, group).map_err(fail)?;
     // Two daemons that start at once must not take each other's fresh socket for a stale one.
     let lock = File::open(directory).and_then(|file| file.lock().map(|()| file));
@@ -49,6 +49,14 @@ pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
     }
     let device_and_inode = identity(path).map_err(fail)?;
     Ok((listener, SocketFile { path: path.to_path_buf(), device_and_inode }))
+}
+
+/// The group's number in /etc/group. The name service is not asked: it may take seconds, and a
+/// group of the system is in the file.
+fn group_id(groups: &str) -> Option<u32> {
+    let fields = |line: &str| line.split(':').map(str::to_string).collect::<Vec<_>>();
+    let group = groups.lines().map(fields).find(|group| group[0] == GROUP)?;
+    group.get(2)?.parse().ok()
 }
 
 /// A directory that is there already keeps its owner and mode.
@@ -105,6 +113,14 @@ mod tests {
         fs::write(&path, "not a socket").unwrap();
         assert!(bind(&path).err().unwrap().contains("is in the way"));
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn the_group_is_found_by_its_whole_name() {
+        let groups = "root:x:0:\ndausty:x:5:\n\nbroken\ndaust:x:997:anna,otto\n";
+        assert_eq!(group_id(groups), Some(997));
+        assert_eq!(group_id("daust"), None);
+        assert_eq!(group_id("daust:x:many:"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::daemon::control::Control;
 use crate::daemon::homes::{self, Resolver};
-use crate::daemon::interfaces::{self, Addresses};
+use crate::daemon::interfaces::Addresses;
 use crate::daemon::logging;
 use crate::daemon::options::Settings;
 use crate::daemon::signals::{Signals, Wish};
@@ -11,8 +11,9 @@ use crate::daemon::store::Store;
 use crate::daemon::streams::Streams;
 use crate::daemon::tokens::Source;
 use crate::daemon::udp::Udp;
+use crate::daemon::watcher::Watcher;
 use crate::node::{Input, Node, Output, Socket};
-use crate::wire::limits::{ADDRESSES_MS, GOODBYE_MS};
+use crate::wire::limits::GOODBYE_MS;
 use crate::wire::time::Time;
 use mio::{Events, Poll, Waker};
 use nix::time::{ClockId, clock_gettime};
@@ -37,8 +38,7 @@ pub struct World {
     pub store: Store,
     pub resolver: Option<Resolver>,
     pub log: logging::Handle,
-    pub settings: Settings,
-    pub addresses: Addresses,
+    pub watcher: Watcher,
     /// Reads the configuration again, at SIGHUP.
     pub reload: Box<dyn Fn() -> Result<Settings, String>>,
 }
@@ -52,7 +52,7 @@ pub fn now() -> Time {
 /// Runs until the node has said goodbye.
 pub fn run(mut world: World, mut node: Node) -> World {
     let mut events = Events::with_capacity(EVENTS);
-    let mut state = Run { stop_by: None, stopped: false, addresses_at: now() };
+    let mut state = Run { stop_by: None, stopped: false };
     while !state.stopped {
         world.wait(&mut events, state.timeout(&world, &node));
         let now = now();
@@ -66,8 +66,6 @@ struct Run {
     /// The end, whether the goodbye is said or not.
     stop_by: Option<Time>,
     stopped: bool,
-    /// When the own addresses were read last.
-    addresses_at: Time,
 }
 
 impl Run {
@@ -85,8 +83,7 @@ impl Run {
             world.streams.deadline(),
             world.control.deadline(),
             self.stop_by,
-            // Twice: usually the node wakes the loop before, and no turn is spent on this alone.
-            Some(self.addresses_at.plus_ms(2 * ADDRESSES_MS)),
+            Some(world.watcher.deadline()),
         ];
         let next = deadlines.into_iter().flatten().min().unwrap_or_default();
         Duration::from_micros(next.us_since(now()))
@@ -102,8 +99,8 @@ impl Run {
         if signalled {
             self.obey(world, node, now);
         }
-        if now.ms_since(self.addresses_at) >= ADDRESSES_MS {
-            self.read_addresses(world, node, now);
+        if let Some(Addresses { own, gateways }) = world.watcher.look(now) {
+            node.handle(now, Input::Addresses { own, gateways });
         }
         node.tick(now);
         while let Some(output) = node.poll() {
@@ -124,24 +121,9 @@ impl Run {
                     self.stop_by = Some(now.plus_ms(GOODBYE_MS + STOP_SLACK_MS));
                     node.handle(now, Input::Leave);
                 }
-                Wish::Reload => {
-                    world.reload(node, now);
-                    self.read_addresses(world, node, now);
-                }
+                Wish::Reload => world.reload(node, now),
             }
         }
-    }
-
-    fn read_addresses(&mut self, world: &mut World, node: &mut Node, now: Time) {
-        self.addresses_at = now;
-        let settings = &world.settings;
-        let fresh = interfaces::read(settings.interface.as_deref(), settings.bind);
-        if fresh == world.addresses {
-            return;
-        }
-        log::info!("own addresses are now {:?}, gateways {:?}", fresh.own, fresh.gateways);
-        world.addresses = fresh.clone();
-        node.handle(now, Input::Addresses { own: fresh.own, gateways: fresh.gateways });
     }
 }
 
@@ -158,7 +140,11 @@ impl World {
 
     /// Whether something is known to be left over from the last turn.
     fn more(&self) -> bool {
-        self.main.more() || self.ephemeral.more() || self.streams.more() || self.control.more()
+        self.main.more()
+            || self.ephemeral.more()
+            || self.streams.more()
+            || self.control.more()
+            || self.watcher.more()
     }
 
     /// Notes what is ready; true when a signal came.
@@ -172,6 +158,7 @@ impl World {
                 Source::EphemeralUdp => self.ephemeral.on_event(event),
                 Source::StreamListener => self.streams.on_listener(),
                 Source::ClientListener => self.control.on_listener(),
+                Source::Addresses => self.watcher.on_event(),
                 Source::Stream(id) => self.streams.on_event(now, id, event, feed),
                 Source::Client(id) => self.control.on_event(id, event),
             }
@@ -216,8 +203,7 @@ impl World {
             Ok(fresh) => {
                 log::info!("configuration and log opened again");
                 self.use_homes(node, now, &fresh);
-                self.settings.homes = fresh.homes;
-                self.settings.interface = fresh.interface;
+                self.watcher.use_interface(fresh.interface);
             }
             Err(e) => log::error!("the configuration stays as it was: {e}"),
         }

@@ -52,6 +52,9 @@ fn choose(
 ) -> Addresses {
     let gateways = deduplicated(routes.iter().filter_map(|route| route.gateway));
     if let Some(ip) = bind.filter(|ip| !ip.is_unspecified()) {
+        // From there only what is of its kind can be reached.
+        let reached = |gateway: &IpAddr| !ip.is_loopback() && gateway.is_ipv4() == ip.is_ipv4();
+        let gateways = gateways.into_iter().filter(reached).collect();
         return Addresses { own: vec![ip], gateways };
     }
     let preferred = interface.into_iter().chain(routes.iter().map(|r| r.interface.as_str()));
@@ -226,6 +229,7 @@ ppp0\t00000000\t00000000\t0001\t0\t0\t700\t00000000\t0\t0\t0
         assert_eq!(texts(&choose(&all, &[], None, None).own[..1]), ["172.17.0.1"]);
         let bound = choose(&all, routes, None, Some("127.0.0.2".parse().unwrap()));
         assert_eq!(texts(&bound.own), ["127.0.0.2"]);
+        assert!(bound.gateways.is_empty(), "nothing but this machine is reached from loopback");
         let wildcard = choose(&all, routes, None, Some("0.0.0.0".parse().unwrap()));
         assert_eq!(texts(&wildcard.own[..1]), ["10.0.0.2"]);
         assert_eq!(texts(&choose(&all[..1], &[], None, None).own), ["127.0.0.1"]);

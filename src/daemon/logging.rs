@@ -94,12 +94,13 @@ impl Handle {
 }
 
 impl Log for Front {
-    fn enabled(&self, metadata: &Metadata) -> bool {
-        metadata.target().starts_with("herd")
+    fn enabled(&self, _: &Metadata) -> bool {
+        true
     }
 
     fn log(&self, record: &Record) {
-        if !self.enabled(record.metadata()) {
+        // Libraries speak of their own affairs; what matters of them is in our own lines.
+        if !record.module_path().is_some_and(|path| path.starts_with("herd")) {
             return;
         }
         let subject = record.target().rsplit("::").next().unwrap_or_default();

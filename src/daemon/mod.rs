@@ -20,6 +20,7 @@ mod store;
 mod streams;
 mod tokens;
 mod udp;
+mod watcher;
 
 use crate::node::{self, Node, Socket};
 use crate::wire::ids::Name;
@@ -33,6 +34,7 @@ use store::{State, Store};
 use streams::Streams;
 use tokens::Source;
 use udp::Udp;
+use watcher::Watcher;
 
 const ALREADY_RUNNING: &str = "daustd is already running";
 /// The command line makes no sense.
@@ -55,7 +57,6 @@ pub fn main(arguments: Vec<String>) -> i32 {
     };
     // Before any thread and any file: nothing this program makes is for others to read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    process::raise_file_limit();
     let starter = match detach_if_asked(&settings) {
         Ok(Detached::Daemon(starter)) => starter,
         Ok(Detached::Starter { status }) => return status,
@@ -96,19 +97,24 @@ fn start(
 ) -> Result<(World, Node), String> {
     let log = logging::start(log_target(&settings), settings.verbose)?;
     let state = State::open(&settings.state_dir)?;
+    if let (Some(sentence), true) = (state.refusal(), settings.detach) {
+        eprintln!("daustd: {sentence}");
+    }
     let (poll, waker, signals) = make_poll()?;
     let registry = || poll.registry().try_clone().map_err(|e| no_poll(&e));
     let mut main = bind_udp(Socket::Main, &settings, settings.port)?;
     let mut ephemeral = bind_udp(Socket::Ephemeral, &settings, 0)?;
     register(&poll, main.source(), Source::MainUdp)?;
     register(&poll, ephemeral.source(), Source::EphemeralUdp)?;
-    let streams = Streams::listen(registry()?, settings.bind, settings.port)
-        .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
+    let streams =
+        Streams::listen(registry()?, settings.bind, settings.port, process::raise_file_limit())
+            .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
     let (listener, file) = control_path::bind(&settings.socket)?;
     let control = control::Control::listen(registry()?, listener, file).map_err(|e| no_poll(&e))?;
     check_interface(&settings)?;
-    let addresses = interfaces::read(settings.interface.as_deref(), settings.bind);
-    let options = node_options(&settings, &addresses);
+    let interface = settings.interface.clone();
+    let watcher = Watcher::start(poll.registry(), interface, settings.bind, event_loop::now());
+    let options = node_options(&settings, watcher.current());
     let kept = state.kept.clone();
     let store = Store::start(state, waker.clone())?;
     let resolver = homes::Resolver::start(settings.homes.clone(), waker.clone())?;
@@ -117,7 +123,7 @@ fn start(
         "daustd {} on port {}, own addresses {:?}",
         env!("CARGO_PKG_VERSION"),
         settings.port,
-        addresses.own
+        watcher.current().own
     );
     let world = World {
         poll,
@@ -130,8 +136,7 @@ fn start(
         store,
         resolver,
         log,
-        settings,
-        addresses,
+        watcher,
         reload,
     };
     Ok((world, node))

@@ -87,15 +87,15 @@ impl Starter {
     }
 }
 
-/// As many file descriptors as the system allows: sockets are what this program is made of.
-pub fn raise_file_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(FILES_WANTED).max(soft), hard);
-    }
-}
-
 /// More than all limits of sockets together.
 const FILES_WANTED: u64 = 4_096;
+
+/// As many file descriptors as the system allows: sockets are what this program is made of.
+/// Gives how many that are.
+pub fn raise_file_limit() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return FILES_WANTED };
+    let wanted = hard.min(FILES_WANTED).max(soft);
+    let raised = wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok();
+    if raised { wanted } else { soft }
+}

@@ -62,10 +62,18 @@ impl State {
         }
     }
 
+    /// Why nothing is kept, where nothing is.
+    pub fn refusal(&self) -> Option<&str> {
+        self.file.as_ref().err().map(String::as_str)
+    }
+
     fn nothing(directory: &Path, why: &dyn std::fmt::Display) -> State {
         let directory = directory.display();
-        let sentence = format!("nothing is kept in {directory}: {why}; -S DIR names another");
-        log::warn!("{sentence}. This node has a new identity each time it starts");
+        let sentence = format!(
+            "nothing is kept in {directory}: {why}; this node has a new identity each time it \
+             starts; -S DIR names another directory"
+        );
+        log::warn!("{sentence}");
         let kept = Kept { start_counter: unix_s(), ..Kept::default() };
         State { file: Err(sentence), _lock: None, kept }
     }

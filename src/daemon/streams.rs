@@ -66,10 +66,18 @@ pub struct Streams {
     /// Ends that the core has not heard of yet.
     closed: VecDeque<(StreamId, Closed)>,
     next_accepted: u64,
+    /// [`STREAMS`], or less where file descriptors are few: local programs need some as well.
+    limit: usize,
 }
 
 impl Streams {
-    pub fn listen(registry: Registry, address: Option<IpAddr>, port: u16) -> io::Result<Streams> {
+    /// `files` is how many descriptors the process may have.
+    pub fn listen(
+        registry: Registry,
+        address: Option<IpAddr>,
+        port: u16,
+        files: u64,
+    ) -> io::Result<Streams> {
         let socket = bind(Type::STREAM, address, port)?;
         socket.listen(BACKLOG)?;
         let mut listener = TcpListener::from_std(socket.into());
@@ -84,6 +92,7 @@ impl Streams {
             waiting: VecDeque::new(),
             closed: VecDeque::new(),
             next_accepted: 2,
+            limit: STREAMS.min(files as usize / 2),
         })
     }
 
@@ -160,8 +169,8 @@ impl Streams {
     }
 
     pub fn dial(&mut self, now: Time, id: StreamId, to: SocketAddr) {
-        if self.open.len() + self.waiting.len() >= STREAMS {
-            log::warn!("{to} is not dialled: {STREAMS} streams are the limit");
+        if self.open.len() + self.waiting.len() >= self.limit {
+            log::warn!("{to} is not dialled: {} streams are the limit", self.limit);
             self.closed.push_back((id, Closed::Limit));
         } else if self.dials() >= DIALS {
             self.waiting.push_back((id, to));
@@ -226,10 +235,11 @@ impl Streams {
         let strangers =
             self.open.values().filter(|stream| stream.phase == Phase::Unproved { accepted: true });
         let of_source = strangers.clone().filter(|stream| stream.peer.ip() == peer.ip()).count();
-        let limit = if self.open.len() >= STREAMS {
-            Some(("streams", STREAMS))
-        } else if strangers.count() >= UNPROVED_STREAMS {
-            Some(("unproved streams", UNPROVED_STREAMS))
+        let unproved = UNPROVED_STREAMS.min(self.limit / 2);
+        let limit = if self.open.len() >= self.limit {
+            Some(("streams", self.limit))
+        } else if strangers.count() >= unproved {
+            Some(("unproved streams", unproved))
         } else if of_source >= UNPROVED_STREAMS_PER_SOURCE {
             Some(("unproved streams a source", UNPROVED_STREAMS_PER_SOURCE))
         } else {

@@ -12,17 +12,19 @@ pub enum Source {
     EphemeralUdp,
     StreamListener,
     ClientListener,
+    Addresses,
     Stream(StreamId),
     Client(ClientId),
 }
 
-const FIXED: [Source; 6] = [
+const FIXED: [Source; 7] = [
     Source::Waker,
     Source::Signals,
     Source::MainUdp,
     Source::EphemeralUdp,
     Source::StreamListener,
     Source::ClientListener,
+    Source::Addresses,
 ];
 
 impl Source {
@@ -42,7 +44,11 @@ impl Source {
         }
         let number = token.0 - FIXED.len();
         let id = (number / 2) as u64;
-        if number.is_multiple_of(2) { Source::Stream(StreamId(id)) } else { Source::Client(ClientId(id)) }
+        if number.is_multiple_of(2) {
+            Source::Stream(StreamId(id))
+        } else {
+            Source::Client(ClientId(id))
+        }
     }
 }
 

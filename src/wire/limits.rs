@@ -94,8 +94,12 @@ pub const LOG_WINDOW_MS: u64 = 10_000;
 pub const LOG_LINE_BYTES: usize = 2_048;
 /// Addresses or routes read from the kernel, bytes of one table.
 pub const ROUTE_TABLE_BYTES: u64 = 64 << 10;
-/// How old the picture of the own addresses may get, milliseconds.
-pub const ADDRESSES_MS: u64 = 2_000;
+/// How old the picture of the own addresses may get, milliseconds, and how old where the kernel
+/// does not tell of changes.
+pub const ADDRESSES_MS: u64 = 10_000;
+pub const ADDRESSES_UNTOLD_MS: u64 = 2_000;
+/// Least time between two looks at the own addresses, milliseconds.
+pub const ADDRESSES_SETTLE_MS: u64 = 200;
 /// Bytes of the configuration file.
 pub const CONFIGURATION_BYTES: u64 = 64 << 10;
 /// Homes given by `-k`.
