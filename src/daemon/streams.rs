@@ -375,3 +375,7 @@ fn dialled(socket: &TcpStream) -> io::Result<bool> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;
