@@ -1,1 +1,177 @@
-//! Talks to the local daemon.
+//! Talks to the local daemon: connect, ask, collect answers, follow events. Prints nothing; the
+//! command line and the C library are equal users of it.
+//!
+//! [`verbs`] is the table of what can be asked, [`words`] reads what a person typed, [`render`]
+//! makes the text people read and [`json`] the objects programs read.
+
+pub mod answers;
+pub mod json;
+pub mod path;
+pub mod render;
+pub mod verbs;
+pub mod words;
+
+use crate::wire::codec::{FrameReader, decode, encode, frame};
+use crate::wire::command::{Command, Scope};
+use crate::wire::control::{Part, Request};
+use crate::wire::limits::{ANSWER_MS, FRAME_BYTES, GOODBYE_MS};
+use answers::{Answer, Gathering};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How much longer than the daemon we wait before we call it dead: a stopping node takes its
+/// [`GOODBYE_MS`], and a busy machine some more.
+const GRACE_MS: u64 = GOODBYE_MS + 1_000;
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// Why the local daemon could not be asked.
+#[derive(Debug)]
+pub enum Error {
+    /// Nobody listens: no socket, or one that a dead daemon left.
+    NotRunning(PathBuf),
+    /// The socket is there, and connecting to it failed.
+    Connect(PathBuf, io::Error),
+    /// No path was given and none follows from the environment.
+    NoPath,
+    /// The daemon closed the connection before the answer was complete.
+    Gone,
+    /// The daemon said nothing for this long, milliseconds.
+    Silent(u64),
+    /// The daemon sent what is no answer.
+    Damaged(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotRunning(path) => write!(f, "nobody listens on {}", path.display()),
+            Error::Connect(path, cause) if cause.kind() == ErrorKind::PermissionDenied => write!(
+                f,
+                "{}: permission denied: become its user, or join the group that owns it",
+                path.display()
+            ),
+            Error::Connect(path, cause) => write!(f, "{}: {cause}", path.display()),
+            Error::NoPath => {
+                f.write_str("HOME is not set: name the socket with -s or DAUST_SOCKET")
+            }
+            Error::Gone => f.write_str("it closed the connection before the answer was complete"),
+            Error::Silent(ms) => write!(f, "it said nothing for {} s", ms / 1_000),
+            Error::Damaged(why) => write!(f, "it sent what is no answer: {why}"),
+        }
+    }
+}
+
+/// A connection to the local daemon. Several requests may be under way on it; each has a number.
+pub struct Connection {
+    stream: UnixStream,
+    reader: FrameReader,
+    last_number: u64,
+}
+
+impl Connection {
+    pub fn open(path: &Path) -> Result<Connection, Error> {
+        let stream = connect(path).map_err(|cause| match cause.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::NotRunning(path.into()),
+            _ => Error::Connect(path.into(), cause),
+        })?;
+        Ok(Connection { stream, reader: FrameReader::default(), last_number: 0 })
+    }
+
+    /// Sends a request and gives its number. A time-out of 0 is the daemon's default.
+    pub fn send(&mut self, scope: Scope, command: Command, timeout_ms: u64) -> Result<u64, Error> {
+        self.last_number += 1;
+        let request = Request { number: self.last_number, scope, command, timeout_ms };
+        match self.stream.write_all(&frame(&encode(&request))) {
+            Ok(()) => Ok(self.last_number),
+            Err(cause) if waited(&cause) => Err(Error::Silent(ANSWER_MS)),
+            Err(_) => Err(Error::Gone),
+        }
+    }
+
+    /// Follows what happens: from now on parts with the number given back carry events.
+    pub fn subscribe(&mut self) -> Result<u64, Error> {
+        self.send(Scope::Here, Command::Watch, 0)
+    }
+
+    /// The next part, of whichever request. Waits for ever without `wait`, and not at all if it
+    /// is zero; None says that nothing came in that time.
+    pub fn next(&mut self, wait: Option<Duration>) -> Result<Option<Part>, Error> {
+        loop {
+            if let Some(bytes) = self.reader.next(FRAME_BYTES).map_err(Error::Damaged)? {
+                return decode(&bytes).map(Some).map_err(Error::Damaged);
+            }
+            let mut bytes = [0; READ_BYTES];
+            match self.read(&mut bytes, wait) {
+                Ok(0) => return Err(Error::Gone),
+                Ok(length) => self.reader.push(&bytes[..length]),
+                Err(cause) if waited(&cause) => return Ok(None),
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(Error::Gone),
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8], wait: Option<Duration>) -> io::Result<usize> {
+        let at_once = wait == Some(Duration::ZERO);
+        self.stream.set_nonblocking(at_once)?;
+        if !at_once {
+            self.stream.set_read_timeout(wait)?;
+        }
+        self.stream.read(bytes)
+    }
+
+    /// Asks, and hands over each node's whole answer as it arrives, until the last one is in or
+    /// `on_answer` has had enough.
+    pub fn call(
+        &mut self,
+        scope: Scope,
+        command: Command,
+        timeout_ms: u64,
+        mut on_answer: impl FnMut(Answer) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let asked = Instant::now();
+        let number = self.send(scope, command, timeout_ms)?;
+        let wait_ms = if timeout_ms == 0 { ANSWER_MS } else { timeout_ms } + GRACE_MS;
+        let mut gathering = Gathering::new(number);
+        loop {
+            let part = self.next(Some(Duration::from_millis(wait_ms)))?;
+            let part = part.ok_or(Error::Silent(wait_ms))?;
+            let elapsed_us = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let finished = part.number == number && part.done;
+            for answer in gathering.take(part, elapsed_us) {
+                if on_answer(answer).is_break() {
+                    return Ok(());
+                }
+            }
+            if finished {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// The send time-out bounds the connecting too: a daemon that is stopped by a signal and whose
+/// queue is full would hold us for ever.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(Duration::from_millis(ANSWER_MS)))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket.into())
+}
+
+fn waited(cause: &io::Error) -> bool {
+    matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

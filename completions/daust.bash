@@ -1,0 +1,58 @@
+# bash completion for daust and daustd: install under both names in
+# share/bash-completion/completions/, or source it.
+
+# The names the local daemon knows, quoted as they have to be typed.
+_daust_nodes() {
+    local name
+    daust -t 1 list 2>/dev/null | sed -n 's/: internal ip .*//p' | while IFS= read -r name; do
+        printf '%q\n' "$name"
+    done
+}
+
+# Offers those lines of standard input that begin with what was typed.
+_daust_offer() {
+    local line
+    while IFS= read -r line; do
+        [[ -n $line && $line == "$1"* ]] && COMPREPLY+=("$line")
+    done
+}
+
+_daust() {
+    local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local options='-j --json -t --timeout -s --socket -v --verbose -V --version -h --help'
+    local words='remote all ping list trace watch version forget stop'
+    COMPREPLY=()
+    case $before in
+        -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
+        -t | --timeout) ;;
+        remote | forget) _daust_offer "$typed" < <(_daust_nodes) ;;
+        trace) _daust_offer "$typed" < <(printf '%s\n' all remote; _daust_nodes) ;;
+        *)
+            if [[ $typed == -* ]]; then
+                COMPREPLY=($(compgen -W "$options" -- "$typed"))
+            else
+                COMPREPLY=($(compgen -W "$words" -- "$typed"))
+            fi
+            ;;
+    esac
+}
+
+_daustd() {
+    local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local options='-d --daemon -n --name -i --iface -b --bind -P --port -k --keynode
+        -p --publicface -e --deadend --open-public -l --logfile -S --state-dir -s --socket
+        -c --config -v --verbose -V --version -h --help'
+    COMPREPLY=()
+    case $before in
+        -i | --iface) COMPREPLY=($(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$typed")) ;;
+        -l | --logfile | -s | --socket | -c | --config)
+            COMPREPLY=($(compgen -f -- "$typed"))
+            ;;
+        -S | --state-dir) COMPREPLY=($(compgen -d -- "$typed")) ;;
+        -n | --name | -b | --bind | -P | --port | -k | --keynode | -p | --publicface) ;;
+        *) COMPREPLY=($(compgen -W "$options" -- "$typed")) ;;
+    esac
+}
+
+complete -F _daust daust
+complete -F _daustd daustd

@@ -1,0 +1,136 @@
+//! The options of `daust`; they may stand anywhere before `--`.
+
+use crate::wire::limits::ANSWER_MAX_MS;
+use getopts::ParsingStyle;
+use std::path::PathBuf;
+
+/// What the options and words ask this program to do.
+pub enum Request {
+    Help,
+    Version,
+    /// Neither words nor such an option.
+    Nothing,
+    Ask {
+        options: Options,
+        words: Vec<String>,
+        /// The words after `--`.
+        verbatim: Vec<String>,
+    },
+}
+
+#[derive(Default)]
+pub struct Options {
+    pub json: bool,
+    pub verbose: bool,
+    /// How long to wait for answers; 0 for the default.
+    pub timeout_ms: u64,
+    pub socket: Option<PathBuf>,
+}
+
+/// The table of options, for parsing and for the help.
+pub fn table() -> getopts::Options {
+    let mut table = getopts::Options::new();
+    table.parsing_style(ParsingStyle::FloatingFrees);
+    table.optflagmulti("j", "json", "print one JSON object a line");
+    table.optopt("t", "timeout", "wait this long for answers (5)", "SECONDS");
+    table.optopt("s", "socket", "ask the daustd that listens there", "PATH");
+    table.optflagmulti("v", "verbose", "show round trips, routes, reasons and ids as well");
+    table.optflag("V", "version", "print the version and exit");
+    table.optflag("h", "help", "print this help and exit");
+    table
+}
+
+/// Reads the command line without the program's name. An error is a sentence for the person.
+pub fn parse(arguments: &[String]) -> Result<Request, String> {
+    let end = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
+    let (plain, verbatim) = arguments.split_at(end);
+    let verbatim: Vec<String> = verbatim.iter().skip(1).cloned().collect();
+    let matches = table().parse(plain).map_err(|why| lower(&why.to_string()))?;
+    if matches.opt_present("h") {
+        return Ok(Request::Help);
+    }
+    if matches.opt_present("V") {
+        return Ok(Request::Version);
+    }
+    let options = Options {
+        json: matches.opt_present("j"),
+        verbose: matches.opt_present("v"),
+        timeout_ms: matches.opt_str("t").map_or(Ok(0), |text| timeout_ms(&text))?,
+        socket: matches.opt_str("s").map(PathBuf::from),
+    };
+    if matches.free.is_empty() && verbatim.is_empty() {
+        return Ok(Request::Nothing);
+    }
+    Ok(Request::Ask { options, words: matches.free, verbatim })
+}
+
+/// Seconds with or without a fraction, at least a millisecond, at most the limit.
+fn timeout_ms(text: &str) -> Result<u64, String> {
+    let most_s = ANSWER_MAX_MS / 1_000;
+    let wrong = || format!("-t wants seconds, more than 0 and at most {most_s}, not `{text}`");
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    let fits = seconds > 0.0 && seconds <= most_s as f64;
+    if fits { Ok(((seconds * 1_000.0) as u64).max(1)) } else { Err(wrong()) }
+}
+
+/// getopts begins its sentences with a capital and ends them with a full stop; ours do neither.
+fn lower(text: &str) -> String {
+    let mut letters = text.trim_end_matches('.').chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Request, String> {
+        let words: Vec<String> = line.split_whitespace().map(String::from).collect();
+        parse(&words)
+    }
+
+    fn asked(line: &str) -> (Options, String, String) {
+        match read(line) {
+            Ok(Request::Ask { options, words, verbatim }) => {
+                (options, words.join(" "), verbatim.join(" "))
+            }
+            _ => panic!("{line} asks nothing"),
+        }
+    }
+
+    #[test]
+    fn options_stand_anywhere_before_the_two_dashes() {
+        let (options, words, verbatim) = asked("list -j remote -t 0.5 X -v -s /a/b");
+        assert!(options.json && options.verbose);
+        assert_eq!((options.timeout_ms, options.socket), (500, Some("/a/b".into())));
+        assert_eq!((words.as_str(), verbatim.as_str()), ("list remote X", ""));
+        let (options, words, verbatim) = asked("-v forget -- -j all -- x");
+        assert!(options.verbose && !options.json && options.timeout_ms == 0);
+        assert_eq!((words.as_str(), verbatim.as_str()), ("forget", "-j all -- x"));
+    }
+
+    #[test]
+    fn help_and_version_win() {
+        assert!(matches!(read("ping -h"), Ok(Request::Help)));
+        assert!(matches!(read("--version nonsense"), Ok(Request::Version)));
+        for nothing in ["", "-v", "--"] {
+            assert!(matches!(read(nothing), Ok(Request::Nothing)), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn timeouts_at_their_edges() {
+        assert_eq!(timeout_ms("600"), Ok(600_000));
+        assert_eq!(timeout_ms("0.0001"), Ok(1));
+        for wrong in ["0", "-1", "600.1", "x", "", "nan", "inf", "1e99"] {
+            assert!(timeout_ms(wrong).unwrap_err().contains("at most 600"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_options_say_which() {
+        for (line, part) in [("-x", "'x'"), ("ping -t", "'t'"), ("-s a -s b ping", "'socket'")] {
+            let error = read(line).err().unwrap();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

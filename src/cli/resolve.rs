@@ -1,0 +1,49 @@
+//! Host names that no node bears: looked up in DNS here, in the process of the person who typed
+//! them, never in the daemon, which must not wait.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+/// UDP and TCP, where nothing else is said.
+const PORT: u16 = 4040;
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 4;
+
+/// The addresses of `host` or `host:port`; None if it is no host name or DNS does not know it.
+pub fn addresses(host: &str) -> Option<Vec<SocketAddr>> {
+    let (name, port) = split(host)?;
+    let found: Vec<SocketAddr> = (name, port).to_socket_addrs().ok()?.take(ADDRESSES).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+/// Name and port, if this looks like a host name at all and not like an address.
+fn split(host: &str) -> Option<(&str, u16)> {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().ok()?),
+        None => (host, PORT),
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let named = !name.is_empty() && name.len() <= 255 && name.chars().all(allowed);
+    (named && name.parse::<IpAddr>().is_err()).then_some((name, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_host_name() {
+        assert_eq!(split("db.example.com"), Some(("db.example.com", 4040)));
+        assert_eq!(split("node3:5000"), Some(("node3", 5000)));
+        for no in ["", ":4040", "192.168.1.3", "192.168.1.3:1", "fe80::1", "[::1]:4040", "vm 4"] {
+            assert_eq!(split(no), None, "{no}");
+        }
+        assert_eq!(split("host:99999"), None);
+        assert_eq!(split(&"a".repeat(256)), None);
+    }
+
+    #[test]
+    fn localhost_is_known_everywhere() {
+        let found = addresses("localhost:4041").expect("localhost has an address");
+        assert!(found.iter().all(|at| at.ip().is_loopback() && at.port() == 4041));
+    }
+}

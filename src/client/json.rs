@@ -1,0 +1,236 @@
+//! What programs read: one JSON object a line. The field names are part of the contract and are
+//! written down in daust(1); what is not known or empty is null.
+
+use crate::client::answers::Answer;
+use crate::client::render::escape;
+use crate::wire::ids::NodeId;
+use crate::wire::info::{Event, Hop, NodeInfo, TraceRow, VersionInfo};
+use crate::wire::reply::{Failure, Reply};
+use serde_json::{Value, json};
+use std::fmt::Display;
+
+/// The objects of one answer, failures included, a line each. Replaced nodes only with `verbose`.
+pub fn lines(answer: &Answer, verbose: bool) -> String {
+    let mut objects = Vec::new();
+    for reply in &answer.replies {
+        objects.extend(reply_objects(reply, answer.elapsed_us, verbose));
+    }
+    let from = json!({ "from": text(&answer.node), "from_id": id(answer.id) });
+    objects.into_iter().map(|object| line(&merge(object, from.clone()))).collect()
+}
+
+/// The object for what failed before any node was asked.
+pub fn error_line(code: &str, detail: &str) -> String {
+    let from = json!({ "from": null, "from_id": null });
+    line(&merge(json!({ "type": "error", "code": code, "detail": text(detail) }), from))
+}
+
+fn reply_objects(reply: &Reply, elapsed_us: u64, verbose: bool) -> Vec<Value> {
+    match reply {
+        Reply::Pong => vec![json!({ "type": "pong", "elapsed_us": elapsed_us })],
+        Reply::Nodes { nodes, stale_ms } => {
+            let shown = nodes.iter().filter(|node| verbose || !node.replaced);
+            shown.map(|info| node(info, *stale_ms)).collect()
+        }
+        Reply::Tree(rows) => rows.iter().map(row).collect(),
+        Reply::Path(hops) => hops.iter().map(hop).collect(),
+        Reply::Stopped => vec![json!({ "type": "stopped" })],
+        Reply::Version(info) => vec![version(info)],
+        Reply::Forgotten { name, id: of } => {
+            vec![json!({ "type": "forgotten", "name": name, "id": id(*of) })]
+        }
+        Reply::Event(what) => vec![event(what)],
+        Reply::Error(failure) => vec![error(failure)],
+    }
+}
+
+fn node(info: &NodeInfo, stale_ms: Option<u64>) -> Value {
+    json!({
+        "type": "node",
+        "name": info.name,
+        "id": id(info.id),
+        "internal_ip": shown(info.internal_ip),
+        "public_ip": shown(info.public_ip),
+        "last_seen_ms": info.last_seen_ms,
+        "state": info.state.word(),
+        "reason": text(&info.reason),
+        "hidden": info.hidden,
+        "parent": text(&info.parent),
+        "route": text(&info.route),
+        "rtt_us": info.rtt_us,
+        "heard_by": text(&info.heard_by),
+        "generation": info.generation,
+        "replaced": info.replaced,
+        "stale_ms": stale_ms,
+    })
+}
+
+fn row(row: &TraceRow) -> Value {
+    json!({
+        "type": "row",
+        "depth": row.depth,
+        "name": row.name,
+        "id": id(row.id),
+        "state": row.state.word(),
+        "rtt_us": row.rtt_us,
+        "homes": row.homes,
+    })
+}
+
+fn hop(hop: &Hop) -> Value {
+    json!({
+        "type": "hop",
+        "name": hop.name,
+        "id": id(hop.id),
+        "address": shown(hop.address),
+        "rtt_us": hop.rtt_us,
+    })
+}
+
+fn version(info: &VersionInfo) -> Value {
+    let limits = info.limits.iter().map(
+        |limit| json!({ "name": limit.name, "value": limit.value, "unit": text(&limit.unit) }),
+    );
+    let counters = info.counters.iter();
+    let counters = counters.map(|counter| json!({ "name": counter.name, "value": counter.value }));
+    json!({
+        "type": "version",
+        "program": info.program,
+        "protocol": info.protocol,
+        "library": info.library,
+        "build": text(&info.build),
+        "limits": limits.collect::<Vec<_>>(),
+        "counters": counters.collect::<Vec<_>>(),
+    })
+}
+
+fn event(event: &Event) -> Value {
+    json!({
+        "type": "event",
+        "event": event.kind.word(),
+        "name": text(&event.name),
+        "id": id(event.id),
+        "text": text(&event.text),
+    })
+}
+
+fn error(failure: &Failure) -> Value {
+    json!({ "type": "error", "code": failure.code.word(), "detail": text(&failure.detail) })
+}
+
+fn text(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn id(id: NodeId) -> Option<String> {
+    (id != NodeId::ANYBODY).then(|| id.to_string())
+}
+
+fn shown(value: Option<impl Display>) -> Option<String> {
+    value.map(|value| value.to_string())
+}
+
+fn merge(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut object, more) {
+        fields.extend(more);
+    }
+    object
+}
+
+/// JSON escapes the C0 controls itself; what else could move a cursor stands inside strings, where
+/// `\uXXXX` means the same to every parser.
+fn line(object: &Value) -> String {
+    let mut out = String::new();
+    for c in object.to_string().chars() {
+        if escape(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8() {
+            out.push(c);
+        } else {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            out.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::info::{Counter, EventKind, Limit};
+    use crate::wire::reply::ErrorCode;
+
+    fn parse(replies: Vec<Reply>) -> Vec<Value> {
+        let answer = Answer { node: "node1".into(), id: NodeId(1), replies, elapsed_us: 7 };
+        let lines = lines(&answer, false);
+        lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    fn fields(object: &Value) -> String {
+        let names: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn every_reply_has_its_fields() {
+        let info = NodeInfo { name: "vm 4".into(), ..NodeInfo::default() };
+        let replaced = NodeInfo { replaced: true, ..info.clone() };
+        let version = VersionInfo {
+            limits: vec![Limit { name: "hops".into(), value: 16, unit: String::new() }],
+            counters: vec![Counter { name: "forged".into(), value: 1 }],
+            ..VersionInfo::default()
+        };
+        let (name, at) = (String::from("vm 4"), NodeId(4));
+        let objects = parse(vec![
+            Reply::Pong,
+            Reply::Nodes { nodes: vec![info, replaced], stale_ms: Some(3) },
+            Reply::Tree(vec![TraceRow::default()]),
+            Reply::Path(vec![Hop { name: name.clone(), id: at, address: None, rtt_us: None }]),
+            Reply::Stopped,
+            Reply::Version(version),
+            Reply::Forgotten { name: name.clone(), id: at },
+            Reply::Event(Event { kind: EventKind::Up, name, id: at, text: String::new() }),
+            Reply::Error(Failure::new(ErrorCode::NoAnswer, "5 s")),
+        ]);
+        let expected = [
+            "elapsed_us from from_id type",
+            "from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
+             public_ip reason replaced route rtt_us stale_ms state type",
+            "depth from from_id homes id name rtt_us state type",
+            "address from from_id id name rtt_us type",
+            "from from_id type",
+            "build counters from from_id library limits program protocol type",
+            "from from_id id name type",
+            "event from from_id id name text type",
+            "code detail from from_id type",
+        ];
+        assert_eq!(objects.iter().map(fields).collect::<Vec<_>>(), expected);
+        assert_eq!(objects[1]["parent"], Value::Null);
+        assert_eq!(objects[1]["stale_ms"], 3);
+        assert_eq!(objects[3]["id"], "0000000000000004");
+        assert!(objects.iter().all(|object| object["from"] == "node1"));
+    }
+
+    #[test]
+    fn errors_before_any_node_look_the_same() {
+        let object: Value = serde_json::from_str(&error_line("no_daemon", "a \"b\"\n")).unwrap();
+        assert_eq!(fields(&object), "code detail from from_id type");
+        assert_eq!(object["detail"], "a \"b\"\n");
+    }
+
+    #[test]
+    fn evil_names_come_back_whole_and_print_harmless() {
+        let evil = "a\u{9b}\u{202e}\u{e0041}\u{1b}\n\"\\ä";
+        let node = NodeInfo { name: evil.into(), ..NodeInfo::default() };
+        let answer = Answer {
+            node: evil.into(),
+            id: NodeId(1),
+            replies: vec![Reply::Nodes { nodes: vec![node], stale_ms: None }],
+            elapsed_us: 0,
+        };
+        let line = lines(&answer, false);
+        assert_eq!(line.lines().count(), 1);
+        assert!(!line.contains(['\u{9b}', '\u{202e}', '\u{e0041}', '\u{1b}']), "{line}");
+        let object: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((object["name"].as_str(), object["from"].as_str()), (Some(evil), Some(evil)));
+    }
+}

@@ -1,0 +1,184 @@
+//! The text people read, to the letter of the contract.
+//!
+//! Names, routes and reasons come from other nodes: everything passes [`escape`], so that nobody
+//! can forge a line, move the cursor, or turn the reading direction of somebody's terminal.
+
+use crate::client::answers::Answer;
+use crate::wire::command::Scope;
+use crate::wire::info::{Event, EventKind, Hop, NodeInfo, State, TraceRow, VersionInfo};
+use crate::wire::limits::NODES;
+use crate::wire::reply::{ErrorCode, Failure, Reply};
+use std::fmt::Display;
+
+/// What the node said, without its failures. Each line ends with a newline.
+pub fn text(answer: &Answer, verbose: bool) -> String {
+    answer.replies.iter().map(|reply| reply_text(reply, answer.elapsed_us, verbose)).collect()
+}
+
+fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
+    match reply {
+        Reply::Pong if verbose => format!("pong, {}\n", milliseconds(elapsed_us)),
+        Reply::Pong => "pong\n".into(),
+        Reply::Nodes { nodes, .. } => {
+            let shown = nodes.iter().filter(|node| verbose || !node.replaced);
+            shown.map(|node| list_line(node, verbose)).collect()
+        }
+        Reply::Tree(rows) => rows.iter().map(|row| tree_line(row, verbose)).collect(),
+        Reply::Path(hops) => hops.iter().map(hop_line).collect(),
+        Reply::Stopped => "stopped\n".into(),
+        Reply::Version(version) => version_lines(version, verbose),
+        Reply::Forgotten { name, .. } => format!("{} forgotten\n", escape(name)),
+        Reply::Event(event) => event_line(event, verbose),
+        Reply::Error(_) => String::new(),
+    }
+}
+
+/// The line above a node's answer to `all`.
+pub fn heading(answer: &Answer) -> String {
+    format!("{} responded:\n", escape(&answer.node))
+}
+
+/// What to say of an answer on standard error, a line each, without newlines.
+pub fn complaints(scope: &Scope, answer: &Answer) -> Vec<String> {
+    let stale = answer.stale_ms().map(|ms| {
+        let node = escape(&answer.node);
+        format!("{node} believes itself cut off since {} s: its view is old", ms / 1_000)
+    });
+    stale.into_iter().chain(answer.failures().map(|f| complaint(scope, answer, f))).collect()
+}
+
+fn complaint(scope: &Scope, answer: &Answer, failure: &Failure) -> String {
+    let node = escape(&answer.node);
+    let detail = match failure.detail.as_str() {
+        "" => failure.code.word().replace('_', " "),
+        detail => escape(detail),
+    };
+    let silent = matches!(failure.code, ErrorCode::NoAnswer | ErrorCode::Unreachable);
+    // A node that answers may itself say that it does not know whom a verb's argument names.
+    let unknown = failure.code == ErrorCode::UnknownNode && answer.node.is_empty();
+    match scope {
+        Scope::Node(asked) if silent || unknown => {
+            format!("can not reach remote node {}: {detail}", escape(asked))
+        }
+        Scope::All if silent && !node.is_empty() => format!("{node} did not answer: {detail}"),
+        Scope::All | Scope::Node(_) if !node.is_empty() => format!("{node}: {detail}"),
+        _ => detail,
+    }
+}
+
+fn list_line(node: &NodeInfo, verbose: bool) -> String {
+    let mut line = format!(
+        "{}: internal ip {}, public ip {}, last seen {} seconds ago{}",
+        escape(&node.name),
+        or_none(node.internal_ip),
+        or_none(node.public_ip),
+        node.last_seen_ms / 1_000,
+        mark(node.state)
+    );
+    if verbose {
+        line += &list_details(node);
+    }
+    line + "\n"
+}
+
+fn list_details(node: &NodeInfo) -> String {
+    let mut details = format!(", state {}", node.state.word());
+    let mut add = |label: &str, value: &str| {
+        if !value.is_empty() {
+            details += &format!(", {label} {}", escape(value));
+        }
+    };
+    add("route", &node.route);
+    add("rtt", &node.rtt_us.map(milliseconds).unwrap_or_default());
+    add("heard by", &node.heard_by);
+    add("parent", &node.parent);
+    add("reason", &node.reason);
+    add("id", &node.id.to_string());
+    let replaced = if node.replaced { ", replaced" } else { "" };
+    details + replaced
+}
+
+fn tree_line(row: &TraceRow, verbose: bool) -> String {
+    // No true tree is deeper than the number of nodes: only a damaged row can pass this.
+    let depth = usize::try_from(row.depth).unwrap_or(NODES).min(NODES);
+    let mut line = format!("{}|__ {}{}", "|   ".repeat(depth), escape(&row.name), mark(row.state));
+    if verbose {
+        line += &row.rtt_us.map(|rtt| format!(", rtt {}", milliseconds(rtt))).unwrap_or_default();
+        if !row.homes.is_empty() {
+            line += &format!(", also under {}", escape(&row.homes.join(", ")));
+        }
+    }
+    line + "\n"
+}
+
+fn hop_line(hop: &Hop) -> String {
+    let rtt = hop.rtt_us.map(milliseconds);
+    format!("{} {} {}\n", escape(&hop.name), or_none(hop.address), or_none(rtt))
+}
+
+fn version_lines(version: &VersionInfo, verbose: bool) -> String {
+    let mut text = format!(
+        "{}, protocol {}, library {}\n",
+        escape(&version.program),
+        version.protocol,
+        escape(&version.library)
+    );
+    if verbose {
+        text += &format!("build: {}\n", escape(&version.build));
+        for limit in &version.limits {
+            let line = format!("limit {}: {} {}", limit.name, limit.value, limit.unit);
+            text += &format!("{}\n", escape(line.trim_end()));
+        }
+        for counter in &version.counters {
+            text += &format!("counter {}: {}\n", escape(&counter.name), counter.value);
+        }
+    }
+    text
+}
+
+fn event_line(event: &Event, verbose: bool) -> String {
+    let text = escape(&event.text);
+    let tail = match event.kind {
+        EventKind::Route if text.is_empty() => " direct".into(),
+        EventKind::Route => format!(" via {text}"),
+        EventKind::Down if !text.is_empty() => format!(" ({text})"),
+        _ if verbose && !text.is_empty() => format!(" ({text})"),
+        _ => String::new(),
+    };
+    let name = if event.name.is_empty() { String::new() } else { format!(" {}", event.name) };
+    format!("{}{}{tail}\n", event.kind.word(), escape(&name))
+}
+
+fn mark(state: State) -> &'static str {
+    match state {
+        State::Alive => "",
+        State::Suspect => " (suspect)",
+        State::Down => " (down)",
+        State::Left => " (left)",
+    }
+}
+
+fn or_none(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "N/A".into(), |value| value.to_string())
+}
+
+fn milliseconds(us: u64) -> String {
+    format!("{}.{:03} ms", us / 1_000, us % 1_000)
+}
+
+/// Everything that is not printable (controls, bidi and other format characters, line
+/// separators, combining marks) as `\u{..}`, so that text from elsewhere stays text.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\'' | '"' | '\\' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

@@ -1,0 +1,183 @@
+//! The table of verbs: what can be typed, what it needs, and what it becomes.
+//!
+//! A new verb is one entry here, a `Command` in `wire`, and its text in `render` and `json`.
+
+use crate::wire::command::Command;
+
+/// What a verb does to the herd.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rank {
+    /// Looks, and changes nothing.
+    Read,
+    /// Changes presence.
+    Operate,
+}
+
+/// Whether a verb wants a node as its argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Argument {
+    None,
+    /// May be left out.
+    Optional(&'static str),
+    Needed(&'static str),
+}
+
+impl Argument {
+    /// As it stands in the usage.
+    pub fn usage(self) -> String {
+        match self {
+            Argument::None => String::new(),
+            Argument::Optional(word) => format!(" [{word}]"),
+            Argument::Needed(word) => format!(" {word}"),
+        }
+    }
+}
+
+/// What `all` means to a verb.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum All {
+    /// Every node carries it out.
+    Everybody,
+    /// The asked node alone answers, with this command instead; every node with an argument.
+    Instead(Command),
+    /// It makes no sense, and why.
+    Refused(&'static str),
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Verb {
+    pub word: &'static str,
+    pub argument: Argument,
+    pub rank: Rank,
+    pub all: All,
+    /// Whether it can be asked of another node.
+    pub remote: bool,
+    pub help: &'static str,
+    /// How it becomes a command. An argument that is needed is there.
+    pub command: fn(Option<String>) -> Command,
+}
+
+/// All verbs, as the help shows them.
+pub static VERBS: &[Verb] = &[
+    Verb {
+        word: "ping",
+        argument: Argument::None,
+        rank: Rank::Read,
+        all: All::Everybody,
+        remote: true,
+        help: "see whether a node is up",
+        command: |_| Command::Ping,
+    },
+    Verb {
+        word: "list",
+        argument: Argument::None,
+        rank: Rank::Read,
+        all: All::Everybody,
+        remote: true,
+        help: "list the known nodes",
+        command: |_| Command::List,
+    },
+    Verb {
+        word: "trace",
+        argument: Argument::Optional("all | NODE"),
+        rank: Rank::Read,
+        all: All::Instead(Command::TraceAll),
+        remote: true,
+        help: "draw the asked node, the tree of all nodes, or the path to one",
+        command: |node| node.map_or(Command::Trace, Command::TraceNode),
+    },
+    Verb {
+        word: "watch",
+        argument: Argument::None,
+        rank: Rank::Read,
+        all: All::Refused("`watch` follows what the local node sees, which is the whole herd"),
+        remote: false,
+        help: "print what happens, as it happens, until interrupted",
+        command: |_| Command::Watch,
+    },
+    Verb {
+        word: "version",
+        argument: Argument::None,
+        rank: Rank::Read,
+        all: All::Everybody,
+        remote: true,
+        help: "show the versions of a node; with -v its limits and counters",
+        command: |_| Command::Version,
+    },
+    Verb {
+        word: "forget",
+        argument: Argument::Needed("NODE"),
+        rank: Rank::Operate,
+        all: All::Refused("`forget` spreads through the herd by itself"),
+        remote: true,
+        help: "forget a node that is down or left",
+        command: |node| Command::Forget(node.unwrap_or_default()),
+    },
+    Verb {
+        word: "stop",
+        argument: Argument::None,
+        rank: Rank::Operate,
+        all: All::Everybody,
+        remote: true,
+        help: "end a node's daustd",
+        command: |_| Command::Stop,
+    },
+];
+
+pub fn find(word: &str) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.word == word)
+}
+
+/// The verb that was probably meant: at most two slips away, and nearer than its own length.
+pub fn nearest(word: &str) -> Option<&'static Verb> {
+    let distances = VERBS.iter().map(|verb| (slips(word, verb.word), verb));
+    let (slips, verb) = distances.min_by_key(|(slips, _)| *slips)?;
+    (slips <= 2 && slips < verb.word.len() - 1).then_some(verb)
+}
+
+/// How many letters have to be put in, taken out, changed, or swapped with their neighbour.
+fn slips(typed: &str, meant: &str) -> usize {
+    let typed: Vec<char> = typed.to_lowercase().chars().take(32).collect();
+    let meant: Vec<char> = meant.chars().collect();
+    let mut rows: Vec<Vec<usize>> = vec![(0..=meant.len()).collect()];
+    for i in 1..=typed.len() {
+        let mut row = vec![i];
+        for j in 1..=meant.len() {
+            let other = usize::from(typed[i - 1] != meant[j - 1]);
+            let mut least =
+                (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + other);
+            let swapped = i > 1 && j > 1 && typed[i - 1] == meant[j - 2];
+            if swapped && typed[i - 2] == meant[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[typed.len()][meant.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_fingers_find_their_verb() {
+        for (typed, meant) in [
+            ("lsit", "list"),
+            ("li", "list"),
+            ("pnig", "ping"),
+            ("PING", "ping"),
+            ("traces", "trace"),
+            ("forgt", "forget"),
+            ("wacht", "watch"),
+            ("vershun", "version"),
+        ] {
+            assert_eq!(nearest(typed).map(|verb| verb.word), Some(meant), "{typed}");
+        }
+        for typed in ["", "x", "node1", "status", "exterminate"] {
+            assert!(nearest(typed).is_none(), "{typed}");
+        }
+    }
+}
