@@ -206,15 +206,27 @@ fn a_host_name_is_looked_up_after_the_herd() {
 }
 
 #[test]
-fn a_node_that_does_not_know_the_argument_is_no_reason_for_dns() {
-    let fake = Fake::new(|request| match &request.scope {
-        Scope::Node(node) if node == "localhost" => {
-            vec![refused("n", 2, ErrorCode::UnknownNode, "nobody is called x", true)]
+fn the_argument_is_looked_up_as_well() {
+    let fake = Fake::new(|request| {
+        assert_eq!(request.scope, Scope::Node("node2".into()));
+        match &request.command {
+            Command::Forget(node) if node == "127.0.0.1:4040" => {
+                let forgotten = Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) };
+                vec![part("node2", 2, forgotten, true)]
+            }
+            _ => vec![refused("node2", 2, ErrorCode::UnknownNode, "nobody is called so", true)],
         }
-        _ => vec![part("n", 2, Reply::Pong, true)],
     });
-    let err = "n: nobody is called x\n";
-    assert_eq!(fake.daust("remote localhost forget x"), (String::new(), err.into(), 1));
+    assert_eq!(fake.daust("remote node2 forget localhost"), good("vm 4 forgotten\n"));
+    // DNS knows it and the herd does not: the herd's first word stands.
+    let fake = Fake::new(|request| match &request.command {
+        Command::TraceNode(node) => {
+            vec![refused("node1", 1, ErrorCode::UnknownNode, &format!("who is {node}"), true)]
+        }
+        _ => vec![],
+    });
+    let err = "who is localhost\n";
+    assert_eq!(fake.daust("trace localhost"), (String::new(), err.into(), 1));
 }
 
 #[test]
@@ -321,6 +333,31 @@ fn watch_prints_at_once_and_ends_with_the_daemon() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with(NOT_RUNNING));
+}
+
+/// `script` is the terminal here.
+#[test]
+fn on_a_terminal_answers_are_shown_as_they_arrive() {
+    let (wait, go) = std::sync::mpsc::channel::<()>();
+    let go = std::sync::Mutex::new(go);
+    let fake = Fake::serving(move |mut stream| {
+        let answer = |node: &str, id, done| {
+            frame(&encode(&Part { number: 1, ..part(node, id, Reply::Pong, done) }))
+        };
+        stream.write_all(&answer("node2", 2, false)).unwrap();
+        go.lock().unwrap().recv().unwrap();
+        stream.write_all(&answer("node1", 1, true)).unwrap();
+    });
+    let mut script = Process::new("script");
+    script.args(["-qec", &format!("{DAUST} all ping"), "/dev/null"]);
+    script.env("DAUST_SOCKET", fake.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = script.spawn().expect("script (package bsdutils) is a terminal for the test");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().unwrap().unwrap().trim_end().to_string();
+    assert_eq!([line(), line()], ["node2 responded:", "pong"]);
+    wait.send(()).unwrap();
+    assert_eq!([line(), line(), line()], ["", "node1 responded:", "pong"]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -44,10 +44,7 @@ fn check_options(program: &str, manual: &str) {
     assert!(options.len() >= 12, "{options:?}");
     for option in options {
         // In mdoc the first dash is the macro's.
-        let in_manual = match option.strip_prefix("--") {
-            Some(long) => format!("Fl Fl {long}"),
-            None => format!("Fl {}", &option[1..]),
-        };
+        let in_manual = format!("Fl {}", &option[1..]);
         assert!(has(manual, &in_manual), "manual: {option}");
         assert!(has(&bash, &option), "daust.bash: {option}");
         assert!(has(&zsh, &option), "_daust: {option}");

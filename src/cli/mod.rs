@@ -118,20 +118,27 @@ fn watch(daemon: &mut Connection, screen: &mut Screen) -> Result<(), Error> {
 }
 
 /// Asks the local node, or another one: one answer. A host name that nobody in the herd bears is
-/// looked up in DNS, and its addresses asked until one can be reached.
+/// looked up in DNS, and its addresses are tried instead.
 fn ask_one(
     daemon: &mut Connection,
     asked: &Asked,
     options: &Options,
     screen: &mut Screen,
 ) -> Result<(), Error> {
-    let mut answers = collect(daemon, &asked.scope, asked, options)?;
-    if let Scope::Node(host) = &asked.scope
-        && failed(&answers, ErrorCode::UnknownNode)
-        && let Some(addresses) = resolve::addresses(host)
-    {
+    let (mut scope, mut command) = (asked.scope.clone(), asked.command.clone());
+    let mut answers = collect(daemon, &scope, &command, options)?;
+    if let Some(answered) = answered_unknown(&answers) {
+        let node = node_mut(&mut scope, &mut command, answered);
+        let addresses = node.and_then(|node| resolve::addresses(node)).unwrap_or_default();
         for address in addresses {
-            answers = collect(daemon, &Scope::Node(address.to_string()), asked, options)?;
+            if let Some(node) = node_mut(&mut scope, &mut command, answered) {
+                *node = address.to_string();
+            }
+            let again = collect(daemon, &scope, &command, options)?;
+            if answered_unknown(&again).is_some() {
+                continue;
+            }
+            answers = again;
             if !failed(&answers, ErrorCode::Unreachable) {
                 break;
             }
@@ -146,22 +153,39 @@ fn ask_one(
 fn collect(
     daemon: &mut Connection,
     scope: &Scope,
-    asked: &Asked,
+    command: &Command,
     options: &Options,
 ) -> Result<Vec<Answer>, Error> {
     let mut answers = Vec::new();
-    daemon.call(scope.clone(), asked.command.clone(), options.timeout_ms, |answer| {
+    daemon.call(scope.clone(), command.clone(), options.timeout_ms, |answer| {
         answers.push(answer);
         ControlFlow::Continue(())
     })?;
     Ok(answers)
 }
 
-/// Whether the request as a whole failed with this code: no node was found to answer it.
 fn failed(answers: &[Answer], code: ErrorCode) -> bool {
-    let [answer] = answers else { return false };
-    let found = code == ErrorCode::UnknownNode && !answer.node.is_empty();
-    !found && answer.failures().any(|failure| failure.code == code)
+    answers.iter().any(|answer| answer.failures().any(|failure| failure.code == code))
+}
+
+/// If a node is unknown: whether some node answered so. If none did, it is the asked one itself.
+fn answered_unknown(answers: &[Answer]) -> Option<bool> {
+    let unknown = failed(answers, ErrorCode::UnknownNode);
+    unknown.then(|| answers.iter().any(|answer| !answer.node.is_empty()))
+}
+
+/// The word that names the unknown node: after `remote`, or the argument if the asked node
+/// answered.
+fn node_mut<'a>(
+    scope: &'a mut Scope,
+    command: &'a mut Command,
+    answered: bool,
+) -> Option<&'a mut String> {
+    match (scope, command) {
+        (Scope::Node(node), _) if !answered => Some(node),
+        (_, Command::TraceNode(node) | Command::Forget(node)) => Some(node),
+        _ => None,
+    }
 }
 
 /// Asks everybody. On a terminal each answer is shown as it arrives; otherwise all at the end, the

@@ -1,62 +1,523 @@
 //! One node as a pure state machine: no socket, no clock, no file, no thread.
+//!
+//! [`Node::handle`] takes one input, [`Node::tick`] runs what is due, [`Node::poll`] gives what is
+//! to be carried out. Features (`members`, `votes`, `hellos`, `nat`, `homes`, `sync`, `links`,
+//! `relay`, `keeping`) change the tables and ask through the outbox; they never call each other.
+//! What one learns and another needs is a notice, and `notice` below is the one place where it
+//! is handed on.
 
 mod boundary;
+mod execute;
+mod hellos;
+mod homes;
+mod keeping;
+mod links;
+mod members;
+mod nat;
+mod outbox;
+mod own;
 #[cfg(feature = "testing")]
 pub mod planted;
+mod post;
+mod relay;
+mod roster;
+mod routes;
+mod swim;
+mod sync;
+mod tables;
+mod trace;
+mod votes;
 
 pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why};
 
+use crate::wire::hello::Intent;
+use crate::wire::ids::NodeId;
+use crate::wire::info::{Event, EventKind, State};
+use crate::wire::limits::{GOODBYE_MS, SLEPT_MS};
+use crate::wire::message::{Body, Nonce, Sync, Taken};
+use crate::wire::record::Record;
+use crate::wire::rumor::{Left, Rumor, Subject, Verdict};
 use crate::wire::time::Time;
-use std::collections::VecDeque;
+use links::Arrived;
+use outbox::{Carry, Notice, Outbox};
+use own::Own;
+use post::Came;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use relay::Greet;
+use tables::Tables;
+
+/// A stopping node gives its last answers and goodbyes this long before it ends.
+const LINGER_MS: u64 = 250;
+/// The goodbye is said twice, this far apart.
+const AGAIN_MS: u64 = 100;
+/// A deadline that is already past means "very soon": the loop never spins.
+const SOON_MS: u64 = 10;
 
 /// One node.
 pub struct Node {
-    outputs: VecDeque<Output>,
+    t: Tables,
+    members: members::Members,
+    votes: votes::Votes,
+    hellos: hellos::Hellos,
+    nat: nat::Nat,
+    homes: homes::Homes,
+    sync: sync::Syncing,
+    links: links::Links,
+    relay: relay::Relay,
+    keeping: keeping::Keeping,
+    goodbye: Option<Goodbye>,
+    /// What was told as the deadline last: a turn much later than this means that we slept.
+    awaited: Option<Time>,
+}
+
+struct Goodbye {
+    again: Option<Time>,
+    end: Time,
+    latest: Time,
 }
 
 impl Node {
-    pub fn new(_options: Options, _kept: Kept, _seed: [u8; 32], _now: Time) -> Node {
-        Node { outputs: VecDeque::new() }
+    pub fn new(options: Options, kept: Kept, seed: [u8; 32], now: Time) -> Node {
+        let mut random = StdRng::from_seed(seed);
+        let mut secret = [0; 64];
+        rand::Rng::fill_bytes(&mut random, &mut secret);
+        let (identity, keep) = keeping::identity(&kept, secret, options.suite);
+        let noise = random.random();
+        let own = Own::new(identity, options, kept.start_counter, noise, now);
+        let mut t = Tables {
+            now,
+            own,
+            roster: Default::default(),
+            routes: Default::default(),
+            out: Outbox::default(),
+            random,
+        };
+        t.out.outputs.extend(keep);
+        let mut keeping = keeping::Keeping::new(now);
+        keeping.restore(&mut t, &kept);
+        let mut node = Node {
+            members: members::Members::new(&mut t),
+            votes: Default::default(),
+            hellos: hellos::Hellos::new(&mut t),
+            nat: nat::Nat::new(now),
+            homes: homes::Homes::new(now),
+            sync: sync::Syncing::new(now),
+            links: Default::default(),
+            relay: Default::default(),
+            keeping,
+            goodbye: None,
+            awaited: None,
+            t,
+        };
+        node.settle();
+        node
+    }
+
+    pub fn id(&self) -> NodeId {
+        self.t.own.id
     }
 
     /// Takes one input. Never blocks, never panics on what comes from outside.
-    pub fn handle(&mut self, _now: Time, input: Input) {
-        use crate::wire::{command::Command, control::Part, ids::NodeId, reply::Reply};
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.turn(now);
+        let t = &mut self.t;
         match input {
+            Input::Datagram { socket, from, bytes } => self.datagram(socket, from, bytes),
+            Input::Refused { to, quoted } => self.refused(to, quoted),
+            Input::StreamOpened { stream, .. } => self.links.opened(t, stream),
+            Input::StreamFrame { stream, bytes } => {
+                let arrived = self.links.frame(t, stream, bytes);
+                self.arrived(arrived);
+            }
+            Input::StreamClosed { stream, closed } => self.links.closed(t, stream, closed),
             Input::Request { client, request } => {
-                let reply =
-                    if request.command == Command::Stop { Reply::Stopped } else { Reply::Pong };
-                let stop = reply == Reply::Stopped;
-                self.outputs.push_back(Output::Part {
-                    client,
-                    part: Part {
-                        number: request.number,
-                        node: "stub".into(),
-                        id: NodeId(1),
-                        reply,
-                        last: true,
-                        done: true,
-                    },
-                });
-                if stop {
-                    self.outputs.push_back(Output::Stopped);
+                if let Some(Greet { address, why }) = self.relay.request(t, client, request) {
+                    self.hellos.contact(t, address, NodeId::ANYBODY, Intent::Join, why);
                 }
             }
-            Input::Leave => self.outputs.push_back(Output::Stopped),
-            _ => {}
+            Input::ClientGone { client } => self.relay.client_gone(client),
+            Input::Addresses { own, gateways } => self.addresses(&own, &gateways),
+            Input::Homes(homes) => self.hellos.set_homes(t, &homes),
+            Input::Kept { result, .. } => self.keeping.kept(&result),
+            Input::Leave => t.out.notice(Notice::Stop),
         }
+        self.settle();
     }
 
     /// Runs what is due. Call once a turn, after the inputs.
-    pub fn tick(&mut self, _now: Time) {}
+    pub fn tick(&mut self, now: Time) {
+        self.turn(now);
+        let t = &mut self.t;
+        self.members.tick(t);
+        self.votes.tick(t);
+        self.hellos.tick(t);
+        self.nat.tick(t);
+        self.homes.tick(t);
+        self.links.tick(t);
+        self.relay.tick(t);
+        self.keeping.tick(t);
+        self.say_goodbye();
+        self.settle();
+        self.awaited = None;
+        self.awaited = self.deadline().map(|(at, _)| at);
+    }
 
     /// The next thing to carry out; drain it each turn, in order.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.t.out.outputs.pop_front()
     }
 
     /// When to call `tick` again at the latest, and what for.
     pub fn deadline(&self) -> Option<(Time, Why)> {
-        None
+        let goodbye = self.goodbye.as_ref().map(|goodbye| goodbye.again.unwrap_or(goodbye.end));
+        let all = [
+            (self.members.deadline(), Why::Swim),
+            (self.votes.deadline(), Why::Vote),
+            (self.hellos.deadline(), Why::Join),
+            (self.nat.deadline(), Why::Nat),
+            (self.homes.deadline(), Why::Heartbeat),
+            (self.links.deadline(), Why::Stream),
+            (self.relay.deadline(), Why::Request),
+            (self.keeping.deadline(), Why::Keep),
+            (goodbye, Why::Goodbye),
+        ];
+        let soon = self.t.now.plus_ms(SOON_MS);
+        let next = all.into_iter().filter_map(|(at, why)| Some((at?.max(soon), why)));
+        next.min()
+    }
+
+    /// Begins a turn. One that comes far too late means that the process slept: it knows nothing
+    /// about the others' last seconds and accuses nobody.
+    fn turn(&mut self, now: Time) {
+        let slept_ms = self.awaited.map_or(0, |awaited| now.ms_since(awaited));
+        self.t.now = self.t.now.max(now);
+        if slept_ms < SLEPT_MS {
+            return;
+        }
+        self.awaited = None;
+        log::warn!(target: "node", "woke up after {}.{} s", slept_ms / 1_000, slept_ms % 1_000 / 100);
+        self.t.own.count("sleeps");
+        self.votes.clear();
+        self.members.woke(&mut self.t);
+        self.homes.woke(&self.t);
+        self.settle();
+    }
+
+    /// An ICMP error says that a process is gone. It counts only if it quotes what we sent.
+    fn refused(&mut self, to: std::net::SocketAddr, quoted: &[u8]) {
+        let t = &mut self.t;
+        let Ok((header, rest)) = crate::wire::header::Header::parse(quoted) else { return };
+        let counter = crate::wire::seal::counter_of(rest);
+        let sent = counter.is_some_and(|counter| t.roster.was_sent(header.destination, counter));
+        if header.sender != t.own.id || !sent || t.routes.id_at(to) != Some(header.destination) {
+            t.own.count("refusals not believed");
+            return;
+        }
+        t.routes.refused(header.destination, t.now);
+        self.votes.doubt(t, header.destination);
+    }
+
+    fn addresses(&mut self, own: &[std::net::IpAddr], gateways: &[std::net::IpAddr]) {
+        let t = &mut self.t;
+        if t.own.options.gateways != gateways {
+            self.hellos.set_gateways(t, gateways);
+        }
+        if t.own.set_addresses(own) {
+            log::info!(target: "node", "own addresses changed");
+            self.nat.moved(t);
+            self.homes.phone_now(t);
+            t.out.notice(Notice::OwnChanged);
+        }
+    }
+
+    fn arrived(&mut self, arrived: Option<Arrived>) {
+        match arrived {
+            None => {}
+            Some(Arrived::Message { from, channel, bytes }) => {
+                let came = Came { way: None, hops: 0, channel: Some(channel) };
+                self.opened(from, came, &bytes);
+            }
+            Some(Arrived::Caller { claimed, agreement_key, channel }) => {
+                let t = &mut self.t;
+                let known = t.roster.get(claimed).map(|peer| peer.record.agreement_key);
+                if known == Some(agreement_key) {
+                    self.links.trust(t, channel);
+                } else {
+                    t.own.count("unknown sender");
+                    self.links.close(t, channel);
+                }
+            }
+        }
+    }
+
+    /// One authentic message.
+    fn body(&mut self, from: NodeId, came: Came, body: Body) {
+        let t = &mut self.t;
+        match body {
+            Body::Swim(packet) => self.members.packet(t, from, &packet),
+            Body::Heartbeat(body) => {
+                if let Some(way) = came.way {
+                    self.homes.heartbeat(t, from, body, way);
+                }
+            }
+            Body::HeartbeatAnswer(body) => {
+                let saw = self.homes.answer(t, from, body);
+                if came.hops == 0 {
+                    self.nat.saw(t, from, saw);
+                }
+            }
+            Body::Pull(pull) => self.sync.asked(t, from, &pull, came.channel),
+            Body::Sync(sync) => self.synced(from, sync),
+            Body::Test(Nonce { nonce }) => {
+                if let Some(way) = came.way.filter(|_| came.hops == 0) {
+                    self.nat.asked(t, from, nonce, way);
+                }
+            }
+            Body::Saw(saw) if came.hops == 0 => self.nat.saw(t, from, saw),
+            Body::Knock(Nonce { nonce }) if came.hops == 0 => self.nat.knocked(t, from, nonce),
+            Body::Saw(_) | Body::Knock(_) => {}
+            Body::Probe(nonce) => t.out.carry(from, Body::ProbeAnswer(nonce), came.back()),
+            // That it arrived is all there is to it.
+            Body::ProbeAnswer(_) => {}
+            Body::Vote(vote) => self.votes.asked(t, from, vote),
+            Body::Ballot(ballot) => self.votes.answered(t, from, ballot),
+            Body::Ask(ask) => self.relay.asked(t, from, ask, came.channel),
+            Body::Answer(answer) => self.relay.answered(t, from, answer),
+            Body::Undead(undead) if undead.generation >= t.own.record.generation => {
+                self.members.renew(t, undead.generation);
+            }
+            Body::Undead(_) => {}
+            Body::Taken(taken) => self.taken(&taken),
+            Body::Tell(rumor) => self.members.rumor(t, rumor),
+            Body::Unsupported(body) => {
+                if let Some(number) = body.ask {
+                    self.relay.unsupported(t, from, number);
+                }
+            }
+        }
+    }
+
+    /// A part of a peer's list. What is new here is new to others only if it is little against
+    /// what was known before: a joiner tells nobody what the herd told it.
+    fn synced(&mut self, from: NodeId, sync: Sync) {
+        let t = &mut self.t;
+        let before = t.roster.len();
+        let spread = sync.entries.len() <= before;
+        for entry in sync.entries {
+            let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
+            self.members.record(t, entry.record, entry.state, spread);
+            self.members.hearsay(t, id, entry.state);
+            t.roster.heard_elsewhere(id, from, entry.age_ms, t.now);
+            self.keeping.changed(t, id);
+        }
+        if t.roster.len() > before {
+            self.sync.learnt();
+        }
+    }
+
+    /// Another live instance bears our id. If it started earlier, this one draws a new identity
+    /// and goes on.
+    fn taken(&mut self, taken: &Taken) {
+        let t = &mut self.t;
+        let Ok(record) = Record::open(t.own.options.suite, &taken.record) else { return };
+        if record.id() != t.own.id || record.instance >= t.own.record.instance {
+            return;
+        }
+        log::warn!(target: "node", "another live node has this node's identity (a cloned image?): drawing a new one");
+        let mut secret = [0; 64];
+        rand::Rng::fill_bytes(&mut t.random, &mut secret);
+        let mut options = t.own.options.clone();
+        options.name = Some(t.own.record.name.clone());
+        let mut kept =
+            Kept { start_counter: t.own.record.generation.start_counter(), ..Kept::default() };
+        kept.entries.insert("identity".to_string(), secret.to_vec());
+        let seed = t.random.random();
+        let former: Vec<(NodeId, Record, Vec<u8>)> = t
+            .roster
+            .iter()
+            .map(|(id, peer)| (id, peer.record.clone(), peer.signed.clone()))
+            .collect();
+        let outputs = std::mem::take(&mut t.out.outputs);
+        let now = t.now;
+        let relay = std::mem::take(&mut self.relay);
+        *self = Node::new(options, kept, seed, now);
+        self.relay = relay;
+        for (_, record, signed) in former {
+            self.t.roster.put(record, signed, State::Suspect, now);
+        }
+        let own = std::mem::replace(&mut self.t.out.outputs, outputs);
+        self.t.out.outputs.extend(own);
+        self.t.out.output(keeping::keep_identity(secret));
+        self.hellos.greet_remembered_as_new(&mut self.t);
+    }
+
+    /// Hands notices on and messages out until nothing is left to do.
+    fn settle(&mut self) {
+        loop {
+            if let Some(notice) = self.t.out.notices.pop_front() {
+                self.notice(notice);
+            } else if let Some(send) = self.t.out.sends.pop_front() {
+                self.transmit(send);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The one place where what a feature learnt reaches the others.
+    fn notice(&mut self, notice: Notice) {
+        let t = &mut self.t;
+        match notice {
+            Notice::Met { id, greeted } => self.met(id, greeted),
+            Notice::Contacted { address, id } => {
+                self.homes.contacted(t, address, id);
+                self.relay.contacted(t, address, id);
+            }
+            Notice::ContactFailed { address, failure } => {
+                self.relay.contact_failed(t, address, &failure);
+            }
+            Notice::Recorded(id) => {
+                self.sync.learnt();
+                self.keeping.changed(t, id);
+            }
+            Notice::RecordChanged(id) => {
+                self.keeping.changed(t, id);
+                let parent = t.roster.get(id).filter(|peer| peer.record.hidden);
+                let parent = parent.and_then(|peer| peer.record.parent);
+                let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
+                self.event(EventKind::Route, id, text);
+            }
+            Notice::Missing { named_by } => self.sync.missing(t, named_by),
+            Notice::OwnChanged => self.members.own_changed(t),
+            Notice::ProbeFailed(id) => self.votes.doubt(t, id),
+            Notice::Verdict(verdict) => self.verdict(verdict),
+            Notice::AloneDown(subject, reason) => self.members.down(t, subject, reason.text()),
+            Notice::SeenUp { id, by } => t.routes.go_around(id, by, t.now),
+            Notice::CutOff => self.cut_off(),
+            Notice::Up(id) => {
+                self.keeping.changed(t, id);
+                self.event(EventKind::Up, id, String::new());
+            }
+            Notice::Suspect(id) => self.event(EventKind::Suspect, id, String::new()),
+            Notice::Down(id) => self.ended(id, EventKind::Down),
+            Notice::Left(id) => self.ended(id, EventKind::Left),
+            Notice::RenewAbove(generation) => {
+                self.votes.clear();
+                self.members.renew(t, generation);
+            }
+            Notice::StartAbove(generation) => self.members.start_above(t, generation),
+            Notice::Forget(Subject { id, generation }) => {
+                if self.members.forget(t, Subject { id, generation }) {
+                    self.votes.forget(id);
+                    self.keeping.changed(t, id);
+                }
+            }
+            Notice::Stop => self.stop(),
+            Notice::Parent(parent) => {
+                self.links.held = parent;
+                if let Some(parent) = parent {
+                    self.links.hold(t, parent);
+                }
+                let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
+                let id = t.own.id;
+                self.event(EventKind::Route, id, text);
+            }
+        }
+    }
+
+    /// A node proved itself: it lives, it is asked for what it knows, and others hear of it.
+    fn met(&mut self, id: NodeId, greeted: bool) {
+        let t = &mut self.t;
+        self.members.join(t, id);
+        let nonce = t.random.random();
+        t.out.send(id, Body::Probe(Nonce { nonce }));
+        // The one who was greeted asks by datagram: it may not be able to dial back.
+        self.sync.pull(t, id, if greeted { Carry::Stream } else { Carry::Best(0) });
+        self.keeping.changed(t, id);
+        if let Some(signed) = t.roster.get(id).map(|peer| peer.signed.clone()) {
+            self.members.spread(t, &Rumor::Record(signed));
+        }
+        self.members.gossip_now(t);
+    }
+
+    fn verdict(&mut self, verdict: Verdict) {
+        let t = &mut self.t;
+        if verdict.subject.id == t.own.id {
+            if verdict.subject.generation == t.own.record.generation {
+                self.members.renew(t, verdict.subject.generation);
+            }
+        } else if self.votes.accepts(t, &verdict) {
+            self.members.down(t, verdict.subject, verdict.reason.text());
+            self.members.spread(t, &Rumor::Verdict(verdict));
+            self.members.gossip_now(t);
+        }
+    }
+
+    fn ended(&mut self, id: NodeId, kind: EventKind) {
+        let t = &mut self.t;
+        self.relay.gone(t, id);
+        self.votes.forget(id);
+        self.keeping.changed(t, id);
+        let reason = t.roster.get(id).map(|peer| peer.reason.clone()).unwrap_or_default();
+        self.event(kind, id, reason);
+    }
+
+    fn event(&mut self, kind: EventKind, id: NodeId, text: String) {
+        let name = self.t.name(id);
+        log::info!(target: "watch", "{} {name} {text}", kind.word());
+        self.relay.event(&mut self.t, &Event { kind, name, id, text });
+    }
+
+    /// Nobody answers: this node is the one that is cut off.
+    fn cut_off(&mut self) {
+        let t = &mut self.t;
+        if t.own.stale_since.is_none() {
+            t.own.stale_since = Some(t.now);
+            let text = "nobody answers: this node is cut off".to_string();
+            let id = t.own.id;
+            self.event(EventKind::Stale, id, text);
+        }
+    }
+
+    /// Begins the goodbye; the process may end when it is said.
+    fn stop(&mut self) {
+        let t = &mut self.t;
+        if t.own.leaving {
+            return;
+        }
+        t.own.leaving = true;
+        self.goodbye = Some(Goodbye {
+            again: Some(t.now.plus_ms(AGAIN_MS)),
+            end: t.now.plus_ms(LINGER_MS),
+            latest: t.now.plus_ms(GOODBYE_MS),
+        });
+        self.tell_left();
+        self.keeping.flush(&mut self.t);
+    }
+
+    fn tell_left(&mut self) {
+        let t = &mut self.t;
+        let left = Left::sign(&t.own.identity, t.own.record.generation);
+        for id in t.some_live(t.own.id) {
+            t.out.send(id, Body::Tell(Rumor::Left(left.clone())));
+        }
+    }
+
+    fn say_goodbye(&mut self) {
+        let now = self.t.now;
+        let Some(goodbye) = &mut self.goodbye else { return };
+        if goodbye.again.is_some_and(|at| at <= now) {
+            goodbye.again = None;
+            self.tell_left();
+        } else if goodbye.end <= now {
+            if self.relay.is_busy() && now < goodbye.latest {
+                goodbye.end = now.plus_ms(AGAIN_MS).min(goodbye.latest);
+                return;
+            }
+            self.goodbye = None;
+            self.links.goodbye(&mut self.t);
+            self.t.out.output(Output::Stopped);
+        }
     }
 }

@@ -1,0 +1,213 @@
+//! Commands carried out on this node: values in, values out.
+
+use crate::node::outbox::Notice;
+use crate::node::tables::Tables;
+use crate::node::trace;
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::command::Command;
+use crate::wire::ids::NodeId;
+use crate::wire::info::{Counter, Limit, NodeInfo, State, VersionInfo};
+use crate::wire::limits::TABLE;
+use crate::wire::reply::{ErrorCode, Failure, Reply};
+use crate::wire::rumor::Subject;
+use std::net::{IpAddr, SocketAddr};
+
+/// Rows in one part of a reply: some 150 bytes each, so that a part stays below its limit.
+const ROWS: usize = 64;
+
+/// Carries out a command; gives the parts of the reply, at least one.
+pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
+    match command {
+        Command::Ping => vec![Reply::Pong],
+        Command::List => list(t),
+        Command::Trace => {
+            trace::tree(t).into_iter().take(1).map(|row| Reply::Tree(vec![row])).collect()
+        }
+        Command::TraceAll => {
+            trace::tree(t).chunks(ROWS).map(|rows| Reply::Tree(rows.to_vec())).collect()
+        }
+        Command::TraceNode(text) => vec![match find(t, text) {
+            Ok(id) => Reply::Path(trace::path(t, id)),
+            Err(failure) => Reply::Error(failure),
+        }],
+        Command::Stop => {
+            t.out.notice(Notice::Stop);
+            vec![Reply::Stopped]
+        }
+        Command::Version => vec![Reply::Version(version(t))],
+        Command::Watch => {
+            let text = "watch follows the local node only";
+            vec![Reply::Error(Failure::new(ErrorCode::Invalid, text))]
+        }
+        Command::Forget(text) => vec![forget(t, text)],
+    }
+}
+
+fn list(t: &Tables) -> Vec<Reply> {
+    let stale_ms = t.own.stale_since.map(|since| t.now.ms_since(since));
+    let mut rows: Vec<_> =
+        t.roster.iter().map(|(id, _)| (trace::natural_key(&t.name(id)), id)).collect();
+    rows.sort();
+    let mut nodes = vec![own_info(t)];
+    nodes.extend(rows.into_iter().filter_map(|(_, id)| info(t, id)));
+    nodes.chunks(ROWS).map(|rows| Reply::Nodes { nodes: rows.to_vec(), stale_ms }).collect()
+}
+
+fn own_info(t: &Tables) -> NodeInfo {
+    let record = &t.own.record;
+    NodeInfo {
+        id: t.own.id,
+        name: record.name.to_string(),
+        internal_ip: record.addresses.first().copied(),
+        public_ip: record.public_ip,
+        state: State::Alive,
+        hidden: record.hidden,
+        parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
+        route: "self".to_string(),
+        rtt_us: Some(0),
+        heard_by: record.name.to_string(),
+        generation: record.generation.0,
+        ..NodeInfo::default()
+    }
+}
+
+fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
+    let peer = t.roster.get(id)?;
+    let record = &peer.record;
+    let route = match t.routes.through(id, &t.own, &t.roster, t.now) {
+        Some(through) => format!("via {}", t.name(through)),
+        None => {
+            t.routes.seen_directly(id, t.now).map(|address| address.to_string()).unwrap_or_default()
+        }
+    };
+    Some(NodeInfo {
+        id,
+        name: t.name(id),
+        internal_ip: record.addresses.first().copied(),
+        public_ip: record.public_ip,
+        last_seen_ms: peer.age_ms(t.now),
+        state: peer.state,
+        reason: peer.reason.clone(),
+        hidden: record.hidden,
+        parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
+        route,
+        rtt_us: t.routes.rtt_us(id),
+        heard_by: t.name(peer.heard_by),
+        generation: record.generation.0,
+        replaced: t.roster.is_replaced(peer),
+    })
+}
+
+fn version(t: &Tables) -> VersionInfo {
+    VersionInfo {
+        program: t.own.options.program.clone(),
+        protocol: PROTOCOL_VERSION,
+        library: env!("CARGO_PKG_VERSION").to_string(),
+        build: t.own.options.build.clone(),
+        limits: TABLE
+            .iter()
+            .map(|(name, value, unit)| Limit {
+                name: name.to_string(),
+                value: *value,
+                unit: unit.to_string(),
+            })
+            .collect(),
+        counters: t
+            .own
+            .counters()
+            .iter()
+            .map(|(name, value)| Counter { name: name.to_string(), value: *value })
+            .collect(),
+    }
+}
+
+fn forget(t: &mut Tables, text: &str) -> Reply {
+    let id = match find(t, text) {
+        Ok(id) => id,
+        Err(failure) => return Reply::Error(failure),
+    };
+    let name = t.name(id);
+    let Some(peer) = t.roster.get(id).filter(|peer| !peer.is_live()) else {
+        let text = format!("{name} is not down: only a node that is down or left can be forgotten");
+        return Reply::Error(Failure::new(ErrorCode::Refused, text));
+    };
+    let subject = Subject { id, generation: peer.record.generation };
+    t.out.notice(Notice::Forget(subject));
+    Reply::Forgotten { name, id }
+}
+
+/// The node a person means: a shown name, a name, an id prefix, an address, or address:port.
+/// Live nodes come before dead ones.
+pub fn find(t: &Tables, text: &str) -> Result<NodeId, Failure> {
+    let mut fits = fitting(t, text);
+    let is_live =
+        |id: &NodeId| *id == t.own.id || t.roster.get(*id).is_some_and(|peer| peer.is_live());
+    if fits.iter().any(is_live) {
+        fits.retain(is_live);
+    }
+    match fits[..] {
+        [id] => Ok(id),
+        [] => {
+            let text = format!("no node of this herd is called {text}");
+            Err(Failure::new(ErrorCode::UnknownNode, text))
+        }
+        _ => {
+            let names: Vec<String> =
+                fits.iter().map(|id| format!("{} ({id})", t.name(*id))).collect();
+            let text = format!("{text} fits several nodes: {}", names.join(", "));
+            Err(Failure::new(ErrorCode::Ambiguous, text))
+        }
+    }
+}
+
+fn fitting(t: &Tables, text: &str) -> Vec<NodeId> {
+    let own = (t.own.id, &t.own.record.name);
+    let mut fits = t.roster.by_name(text);
+    if own.1.as_str() == text {
+        fits.push(t.own.id);
+    }
+    let (address, port) = match (text.parse::<IpAddr>(), text.parse::<SocketAddr>()) {
+        (Ok(ip), _) => (Some(ip), None),
+        (_, Ok(address)) => (Some(address.ip()), Some(address.port())),
+        _ => (None, None),
+    };
+    if let Some(ip) = address {
+        fits.extend(at_address(t, ip, port));
+    }
+    if fits.is_empty() {
+        let suffixed = text.rsplit_once('~').map(|(name, id)| (t.roster.by_name(name), id));
+        let (among, prefix) = match suffixed {
+            Some((among, prefix)) => (Some(among), prefix),
+            None => (None, text),
+        };
+        let all = t.roster.iter().map(|(id, _)| id).chain([t.own.id]);
+        let is_prefix = prefix.len() >= 4 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+        let prefix = prefix.to_ascii_lowercase();
+        fits.extend(all.filter(|id| {
+            is_prefix
+                && id.to_string().starts_with(&prefix)
+                && among.as_ref().is_none_or(|among| among.contains(id))
+        }));
+    }
+    fits
+}
+
+fn at_address(t: &Tables, ip: IpAddr, port: Option<u16>) -> Vec<NodeId> {
+    let own_record = &t.own.record;
+    if own_record.addresses.contains(&ip) && port.is_none_or(|port| port == own_record.port) {
+        return vec![t.own.id];
+    }
+    let seen = |id: NodeId| {
+        t.routes
+            .seen_directly(id, t.now)
+            .is_some_and(|at| at.ip() == ip && port.is_some_and(|port| port == at.port()))
+    };
+    let told = |id: NodeId| {
+        t.roster.get(id).is_some_and(|peer| {
+            let addresses = peer.record.addresses.iter().chain(peer.record.public_ip.iter());
+            port.is_none_or(|port| port == peer.record.port)
+                && addresses.into_iter().any(|address| *address == ip)
+        })
+    };
+    t.roster.iter().map(|(id, _)| id).filter(|id| seen(*id) || told(*id)).collect()
+}

@@ -1,0 +1,487 @@
+//! Meeting: contacts to greet, questions to answer, proofs to await.
+//!
+//! A contact is an address to be greeted until the node there is a member: typed by a person,
+//! given by `-k`, remembered, or the default gateway. Greeting a random remembered pair that is
+//! not a member goes on for ever: that is what heals islands and long partitions.
+
+use crate::node::outbox::Notice;
+use crate::node::roster::{Put, is_private};
+use crate::node::routes::{Way, default_socket};
+use crate::node::tables::Tables;
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::codec;
+use crate::wire::header::{Header, Kind};
+use crate::wire::hello::{Hello, Intent, Refusal};
+use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::limits::{
+    HELLOS_PER_SECOND, HOMES, NEW_IDS_PER_MINUTE, PENDING_HELLOS, UNPROVED_MS,
+};
+use crate::wire::record::Record;
+use crate::wire::reply::{ErrorCode, Failure};
+use crate::wire::seal::PairKey;
+use crate::wire::time::Time;
+use rand::RngExt;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// A lost hello is repeated after this, then each time later up to the most.
+const AGAIN_MS: u64 = 1_000;
+const AGAIN_MOST_MS: u64 = 30_000;
+/// How often one remembered node that is not a member is greeted.
+const REMEMBERED_MS: u64 = 5_000;
+/// While cut off, everyone is tried: the first time after this, then each time twice as late.
+const CUT_OFF_MS: u64 = 1_000;
+/// Contacts greeted at once; addresses whose hellos are counted.
+const CONTACTS: usize = 256;
+const SOURCES: usize = 1_024;
+/// Nodes greeted under a newly drawn identity.
+const REJOINED: usize = 16;
+/// Hellos answered for one source address and port in a second.
+const ANSWERS_PER_SOURCE: u32 = 4;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// A person waits for it until then.
+    Typed {
+        until: Time,
+    },
+    /// Given by `-k`: greeted for ever.
+    Home,
+    /// The default gateway: asked now and then.
+    Gateway,
+    Remembered,
+}
+
+struct Contact {
+    why: Why,
+    intent: Intent,
+    /// Who is expected there; anybody for a typed or given address.
+    id: NodeId,
+    nonce: u64,
+    next: Time,
+    wait_ms: u64,
+    /// Who answered there last.
+    met: Option<NodeId>,
+}
+
+struct Pending {
+    record: Record,
+    signed: Vec<u8>,
+    key: PairKey,
+    until: Time,
+}
+
+pub struct Hellos {
+    contacts: BTreeMap<SocketAddr, Contact>,
+    pending: BTreeMap<NodeId, Pending>,
+    sources: BTreeMap<SocketAddr, (Time, u32)>,
+    new_ids: BTreeMap<IpAddr, (Time, u32)>,
+    answered: (Time, u32),
+    next_remembered: Time,
+    cut_off_wait_ms: u64,
+}
+
+impl Hellos {
+    pub fn new(t: &mut Tables) -> Hellos {
+        let jitter_ms = t.random.random_range(0..REMEMBERED_MS);
+        let mut hellos = Hellos {
+            contacts: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            new_ids: BTreeMap::new(),
+            answered: (t.now, 0),
+            next_remembered: t.now.plus_ms(jitter_ms),
+            cut_off_wait_ms: CUT_OFF_MS,
+        };
+        hellos.set_homes(t, &t.own.options.homes.clone());
+        hellos.set_gateways(t, &t.own.options.gateways.clone());
+        hellos.greet_remembered(t, usize::MAX);
+        hellos
+    }
+
+    pub fn set_homes(&mut self, t: &mut Tables, homes: &[SocketAddr]) {
+        t.own.options.homes = homes.iter().copied().take(HOMES).collect();
+        self.contacts.retain(|at, contact| contact.why != Why::Home || homes.contains(at));
+        for home in t.own.options.homes.clone() {
+            self.contact(t, home, NodeId::ANYBODY, Intent::Join, Why::Home);
+        }
+    }
+
+    pub fn set_gateways(&mut self, t: &mut Tables, gateways: &[IpAddr]) {
+        t.own.options.gateways = gateways.to_vec();
+        let is_gateway = |at: &SocketAddr| gateways.contains(&at.ip());
+        self.contacts.retain(|at, contact| contact.why != Why::Gateway || is_gateway(at));
+        for gateway in gateways {
+            if !t.own.is_own_address(*gateway) {
+                let at = SocketAddr::new(*gateway, t.own.record.port);
+                self.contact(t, at, NodeId::ANYBODY, Intent::Lone, Why::Gateway);
+            }
+        }
+    }
+
+    /// Greets an address from now on. A typed contact comes before any other reason.
+    pub fn contact(
+        &mut self,
+        t: &mut Tables,
+        at: SocketAddr,
+        id: NodeId,
+        intent: Intent,
+        why: Why,
+    ) {
+        let is_typed = matches!(why, Why::Typed { .. });
+        if let Some(known) = self.contacts.get_mut(&at) {
+            if is_typed || (why == Why::Home && known.why != Why::Home) {
+                known.intent = Intent::Join;
+                known.id = NodeId::ANYBODY;
+                known.next = t.now;
+                known.wait_ms = AGAIN_MS;
+                if known.why != Why::Home {
+                    known.why = why;
+                }
+            }
+            return;
+        }
+        if self.contacts.len() >= CONTACTS {
+            t.own.count("contacts refused at their limit");
+            return;
+        }
+        let nonce = t.random.random();
+        let contact = Contact { why, intent, id, nonce, next: t.now, wait_ms: AGAIN_MS, met: None };
+        self.contacts.insert(at, contact);
+    }
+
+    /// Greets up to `most` remembered nodes that are not alive members.
+    pub fn greet_remembered(&mut self, t: &mut Tables, most: usize) {
+        let cut_off = t.own.stale_since.is_some();
+        let mut ids: Vec<NodeId> = t
+            .roster
+            .iter()
+            .filter(|(_, peer)| cut_off || peer.state != State::Alive)
+            .map(|(id, _)| id)
+            .collect();
+        rand::seq::SliceRandom::shuffle(&mut ids[..], &mut t.random);
+        for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
+            let attempt = t.random.random_range(0..4usize);
+            if let Some(way) = t.way(id, attempt) {
+                self.contact(t, way.address, id, Intent::Return, Why::Remembered);
+            }
+        }
+    }
+
+    /// Under a new identity nobody knows us: greet those we knew as one who joins.
+    pub fn greet_remembered_as_new(&mut self, t: &mut Tables) {
+        let ids: Vec<NodeId> = t.roster.iter().map(|(id, _)| id).collect();
+        for id in ids.into_iter().take(REJOINED) {
+            if let Some(way) = t.way(id, 0) {
+                self.contact(t, way.address, id, Intent::Join, Why::Remembered);
+            }
+        }
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        self.pending.retain(|_, pending| pending.until > t.now);
+        if t.own.leaving {
+            return;
+        }
+        if self.next_remembered <= t.now {
+            let cut_off = t.own.stale_since.is_some();
+            self.cut_off_wait_ms =
+                if cut_off { (self.cut_off_wait_ms * 2).min(AGAIN_MOST_MS) } else { CUT_OFF_MS };
+            let wait_ms = if cut_off { self.cut_off_wait_ms } else { REMEMBERED_MS };
+            self.next_remembered = t.now.plus_ms(wait_ms).on_grid();
+            self.greet_remembered(t, if cut_off { usize::MAX } else { 1 });
+        }
+        let due: Vec<SocketAddr> = self
+            .contacts
+            .iter()
+            .filter(|(_, contact)| contact.next <= t.now)
+            .map(|(at, _)| *at)
+            .collect();
+        for at in due {
+            self.greet(t, at);
+        }
+    }
+
+    fn greet(&mut self, t: &mut Tables, at: SocketAddr) {
+        let Some(contact) = self.contacts.get_mut(&at) else { return };
+        let is_member =
+            |id: NodeId| t.roster.get(id).is_some_and(|peer| peer.state == State::Alive);
+        let met = contact.met.is_some_and(is_member) || is_member(contact.id);
+        match contact.why {
+            Why::Typed { until } if until <= t.now => {
+                self.contacts.remove(&at);
+                let text = format!("no daustd answers at {at}");
+                let failure = Failure::new(ErrorCode::Unreachable, text);
+                t.out.notice(Notice::ContactFailed { address: at, failure });
+                return;
+            }
+            Why::Typed { .. } if met => {
+                self.contacts.remove(&at);
+                return;
+            }
+            Why::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
+                self.contacts.remove(&at);
+                return;
+            }
+            // A gateway is asked so that a lone node joins it, and a member finds its parent.
+            Why::Home | Why::Gateway if met => {
+                contact.next = t.now.plus_ms(AGAIN_MOST_MS / 6).on_grid();
+                return;
+            }
+            _ => {}
+        }
+        let intent = match contact.why {
+            Why::Gateway if !t.roster.is_empty() => Intent::Return,
+            _ => contact.intent,
+        };
+        contact.next = t.now.plus_ms(contact.wait_ms);
+        contact.wait_ms = (contact.wait_ms * 2).min(AGAIN_MOST_MS);
+        let hello = hello(t, intent, contact.nonce);
+        let header = Header::new(Kind::HelloQuestion, contact.id, t.own.id);
+        let way = Way { address: at, socket: default_socket(&t.own) };
+        send(t, way, hello.question(&header));
+    }
+
+    /// A question arrived. The answer is never longer than the question.
+    pub fn question(
+        &mut self,
+        t: &mut Tables,
+        way: Way,
+        header: &Header,
+        rest: &[u8],
+        length: usize,
+    ) {
+        let is_for_us = [NodeId::ANYBODY, t.own.id].contains(&header.destination);
+        if !is_for_us || header.sender == t.own.id || !self.may_answer(t, way.address) {
+            t.own.count("hellos not answered");
+            return;
+        }
+        let Ok(question) = codec::decode::<Hello>(rest) else {
+            t.own.count("malformed");
+            return;
+        };
+        let Ok(record) = Record::open(t.own.options.suite, &question.record) else {
+            t.own.count("forged");
+            return;
+        };
+        if record.id() != header.sender {
+            t.own.count("forged");
+            return;
+        }
+        let start = t.own.record.generation.start_counter();
+        let keys = record.keys();
+        let peer_start = record.generation.start_counter();
+        let Some(key) = t.own.identity.pair_key(start, &keys, peer_start) else { return };
+        let known = t.roster.get(header.sender);
+        // The same life under another instance is a clone's: it has to start above, too.
+        let known_generation = known
+            .filter(|peer| {
+                let known = &peer.record;
+                known.generation > record.generation
+                    || (known.generation.start_counter() == record.generation.start_counter()
+                        && known.instance != record.instance)
+            })
+            .map(|peer| peer.record.generation);
+        let is_known = known.is_some();
+        let refused = self.refusal(t, &question, way.address.ip(), is_known);
+        let answer =
+            Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
+        let reply = Header::new(Kind::HelloAnswer, header.sender, t.own.id);
+        let bytes = answer.answer(&reply, &key);
+        if bytes.len() <= length {
+            send(t, way, bytes);
+        }
+        if refused.is_none() && known_generation.is_none() {
+            self.await_proof(t, record, question.record, key);
+        }
+    }
+
+    fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, key: PairKey) {
+        let id = record.id();
+        if self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&id) {
+            t.own.count("hellos refused at the limit of pending ones");
+            return;
+        }
+        let until = t.now.plus_ms(UNPROVED_MS);
+        self.pending.insert(id, Pending { record, signed, key, until });
+    }
+
+    fn may_answer(&mut self, t: &Tables, source: SocketAddr) -> bool {
+        if t.now.ms_since(self.answered.0) >= 1_000 {
+            self.answered = (t.now, 0);
+        }
+        let now = t.now;
+        if self.sources.len() >= SOURCES {
+            self.sources.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
+        }
+        if self.answered.1 >= HELLOS_PER_SECOND || self.sources.len() >= SOURCES {
+            return false;
+        }
+        let count = self.sources.entry(source).or_insert((now, 0));
+        if now.ms_since(count.0) >= 1_000 {
+            *count = (now, 0);
+        }
+        if count.1 >= ANSWERS_PER_SOURCE {
+            return false;
+        }
+        count.1 += 1;
+        self.answered.1 += 1;
+        true
+    }
+
+    fn refusal(
+        &mut self,
+        t: &Tables,
+        question: &Hello,
+        source: IpAddr,
+        known: bool,
+    ) -> Option<Refusal> {
+        let speaks = (question.version_min..=question.version_max).contains(&PROTOCOL_VERSION);
+        if !speaks {
+            return Some(Refusal::Version);
+        }
+        if t.own.leaving {
+            return Some(Refusal::Stopping);
+        }
+        if !is_private(source) && !t.own.options.open_public {
+            return Some(Refusal::PublicAddress);
+        }
+        if known {
+            return None;
+        }
+        if question.intent == Intent::Return {
+            return Some(Refusal::UnknownNode);
+        }
+        (!self.may_admit(t, source)).then_some(Refusal::Full)
+    }
+
+    /// At most so many ids made known by one source address in a minute.
+    fn may_admit(&mut self, t: &Tables, source: IpAddr) -> bool {
+        let now = t.now;
+        self.new_ids.retain(|_, (at, _)| now.ms_since(*at) < 60_000);
+        if self.new_ids.len() >= SOURCES {
+            return false;
+        }
+        let count = self.new_ids.entry(source).or_insert((now, 0));
+        count.1 += 1;
+        count.1 <= NEW_IDS_PER_MINUTE
+    }
+
+    /// An answer arrived.
+    pub fn answer(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
+        let Some((answer, record)) = self.check_answer(t, way, header, rest) else {
+            t.own.count("forged");
+            return;
+        };
+        let id = record.id();
+        if let Some(refusal) = answer.refused {
+            self.refused(t, way.address, &record, refusal);
+            return;
+        }
+        if let Some(known) = answer.known_generation {
+            t.out.notice(Notice::StartAbove(known));
+            if let Some(contact) = self.contacts.get_mut(&way.address) {
+                contact.next = t.now.plus_ms(100);
+            }
+            return;
+        }
+        if let Some(contact) = self.contacts.get_mut(&way.address) {
+            contact.met = Some(id);
+            contact.wait_ms = AGAIN_MS;
+            // What answered once is known: later greetings return to it.
+            if matches!(contact.why, Why::Typed { .. }) {
+                self.contacts.remove(&way.address);
+            }
+        }
+        self.admit(t, way, record, answer.record, true);
+        t.out.notice(Notice::Contacted { address: way.address, id });
+    }
+
+    fn check_answer(
+        &self,
+        t: &Tables,
+        way: Way,
+        header: &Header,
+        rest: &[u8],
+    ) -> Option<(Hello, Record)> {
+        let answer: Hello = codec::decode(rest).ok()?;
+        let contact = self.contacts.get(&way.address)?;
+        if contact.nonce != answer.nonce
+            || header.destination != t.own.id
+            || header.sender == t.own.id
+            || (contact.id != NodeId::ANYBODY && contact.id != header.sender)
+        {
+            return None;
+        }
+        let record = Record::open(t.own.options.suite, &answer.record).ok()?;
+        let start = t.own.record.generation.start_counter();
+        let peer_start = record.generation.start_counter();
+        let key = t.own.identity.pair_key(start, &record.keys(), peer_start)?;
+        (record.id() == header.sender && Hello::answer_is_authentic(header, rest, &key))
+            .then_some((answer, record))
+    }
+
+    fn refused(&mut self, t: &mut Tables, at: SocketAddr, record: &Record, refusal: Refusal) {
+        let text = format!("{at} ({}) refuses: {}", record.name, refusal.text());
+        let typed = self.contacts.get(&at).is_some_and(|c| matches!(c.why, Why::Typed { .. }));
+        if typed {
+            self.contacts.remove(&at);
+            let failure = Failure::new(ErrorCode::Refused, text);
+            t.out.notice(Notice::ContactFailed { address: at, failure });
+        } else {
+            log::info!(target: "hello", "{text}");
+        }
+    }
+
+    /// The key of a node that greeted and has not proved itself, to open its first datagram with.
+    pub fn pending_key(&self, id: NodeId) -> Option<&PairKey> {
+        self.pending.get(&id).map(|pending| &pending.key)
+    }
+
+    /// Its first sealed datagram opened: it is who it said.
+    pub fn proved(&mut self, t: &mut Tables, id: NodeId, way: Way) {
+        if let Some(pending) = self.pending.remove(&id) {
+            self.admit(t, way, pending.record, pending.signed, false);
+        }
+    }
+
+    fn admit(&mut self, t: &mut Tables, way: Way, record: Record, signed: Vec<u8>, greeted: bool) {
+        let id = record.id();
+        match t.roster.put(record, signed, State::Suspect, t.now) {
+            Put::Full => {
+                t.own.count("nodes refused at the limit of known nodes");
+                return;
+            }
+            Put::New | Put::Later | Put::Changed | Put::Same => {}
+        }
+        t.routes.heard(id, way, 0, t.now);
+        t.roster.heard(id, t.own.id, t.now);
+        t.out.notice(Notice::Met { id, greeted });
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let contacts = self.contacts.values().map(|contact| contact.next);
+        contacts.chain([self.next_remembered]).min()
+    }
+}
+
+fn hello(t: &Tables, intent: Intent, nonce: u64) -> Hello {
+    Hello {
+        version_min: PROTOCOL_VERSION,
+        version_max: PROTOCOL_VERSION,
+        intent,
+        nonce,
+        capabilities: 0,
+        proof: Vec::new(),
+        record: t.own.signed.clone(),
+        refused: None,
+        known_generation: None,
+    }
+}
+
+fn send(t: &mut Tables, way: Way, bytes: Vec<u8>) {
+    let output =
+        crate::node::boundary::Output::Datagram { socket: way.socket, to: way.address, bytes };
+    t.out.output(output);
+}

@@ -1,0 +1,143 @@
+//! What outlives the process: the identity, and who was known. Written behind, in batches: nothing
+//! waits for the disk, and a node that cannot write goes on.
+
+use crate::node::boundary::{Kept, Output};
+use crate::node::tables::Tables;
+use crate::wire::codec;
+use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::record::Record;
+use crate::wire::seal::{Identity, Suite};
+use crate::wire::time::Time;
+use minicbor::{Decode, Encode};
+use rand::RngExt;
+use std::collections::BTreeSet;
+
+const IDENTITY: &str = "identity";
+const PEER: &str = "peer/";
+/// Changes are gathered for so long before they are written.
+const GATHER_MS: u64 = 1_000;
+/// All ages are written anew this often.
+const ALL_MS: u64 = 600_000;
+
+#[derive(Encode, Decode)]
+struct KeptPeer {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    record: Vec<u8>,
+    #[n(1)]
+    state: State,
+    /// Seconds since the epoch.
+    #[n(2)]
+    heard_unix_s: u64,
+}
+
+pub struct Keeping {
+    changed: BTreeSet<NodeId>,
+    flush_at: Option<Time>,
+    next_all: Time,
+    ticket: u64,
+    failing: bool,
+}
+
+/// The identity kept from earlier, or a new one and what to keep of it.
+pub fn identity(kept: &Kept, secret: [u8; 64], suite: Suite) -> (Identity, Option<Output>) {
+    let kept_secret = kept.entries.get(IDENTITY).and_then(|bytes| bytes[..].try_into().ok());
+    match kept_secret {
+        Some(secret) => (Identity::from_secret(&secret, suite), None),
+        None => (Identity::from_secret(&secret, suite), Some(keep_identity(secret))),
+    }
+}
+
+pub fn keep_identity(secret: [u8; 64]) -> Output {
+    Output::Keep { ticket: 0, entries: vec![(IDENTITY.to_string(), Some(secret.to_vec()))] }
+}
+
+impl Keeping {
+    pub fn new(now: Time) -> Keeping {
+        Keeping {
+            changed: BTreeSet::new(),
+            flush_at: None,
+            next_all: now.plus_ms(ALL_MS),
+            ticket: 0,
+            failing: false,
+        }
+    }
+
+    /// Puts remembered nodes back into the roster: as suspects, until they are heard.
+    pub fn restore(&mut self, t: &mut Tables, kept: &Kept) {
+        let now_unix_s = t.own.options.started_unix_s;
+        for (_, bytes) in kept.entries.iter().filter(|(key, _)| key.starts_with(PEER)) {
+            let Ok(peer) = codec::decode::<KeptPeer>(bytes) else { continue };
+            let Ok(record) = Record::open(t.own.options.suite, &peer.record) else { continue };
+            let id = record.id();
+            if id == t.own.id {
+                continue;
+            }
+            let state = if peer.state == State::Alive { State::Suspect } else { peer.state };
+            t.roster.put(record, peer.record, state, t.now);
+            let age_ms = now_unix_s.saturating_sub(peer.heard_unix_s).saturating_mul(1_000);
+            if let Some(known) = t.roster.get_mut(id) {
+                known.heard_us = t.now.0 as i64 - (age_ms.min(1 << 50) as i64) * 1_000;
+                known.reason = "not heard since this daemon started".to_string();
+            }
+        }
+    }
+
+    pub fn changed(&mut self, t: &Tables, id: NodeId) {
+        self.changed.insert(id);
+        self.flush_at.get_or_insert(t.now.plus_ms(GATHER_MS).on_grid());
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        if self.next_all <= t.now {
+            self.next_all = t.now.plus_ms(ALL_MS + t.random.random_range(0..ALL_MS / 10));
+            self.changed.extend(t.roster.iter().map(|(id, _)| id));
+            self.flush_at = Some(t.now);
+        }
+        if self.flush_at.is_some_and(|at| at <= t.now) {
+            self.flush(t);
+        }
+    }
+
+    pub fn flush(&mut self, t: &mut Tables) {
+        self.flush_at = None;
+        let uptime_s = t.now.ms_since(t.own.started) / 1_000;
+        let now_unix_s = t.own.options.started_unix_s + uptime_s;
+        let entries: Vec<(String, Option<Vec<u8>>)> = std::mem::take(&mut self.changed)
+            .into_iter()
+            .map(|id| {
+                let value = t.roster.get(id).map(|peer| {
+                    codec::encode(&KeptPeer {
+                        record: peer.signed.clone(),
+                        state: peer.state,
+                        heard_unix_s: now_unix_s.saturating_sub(peer.age_ms(t.now) / 1_000),
+                    })
+                });
+                (format!("{PEER}{id}"), value)
+            })
+            .collect();
+        if !entries.is_empty() {
+            self.ticket += 1;
+            t.out.output(Output::Keep { ticket: self.ticket, entries });
+        }
+    }
+
+    /// The disk answered. A failure is said once, until it works again.
+    pub fn kept(&mut self, result: &Result<(), String>) {
+        match result {
+            Err(error) if !self.failing => {
+                log::error!(target: "store", "cannot keep what is known, going on without: {error}");
+                self.failing = true;
+            }
+            Ok(()) if self.failing => {
+                log::info!(target: "store", "keeping works again");
+                self.failing = false;
+            }
+            _ => {}
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        self.flush_at.into_iter().chain([self.next_all]).min()
+    }
+}

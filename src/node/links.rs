@@ -1,0 +1,550 @@
+//! Streams: what does not fit a datagram, and the line a hidden node holds to its parent.
+//!
+//! A link is one TCP stream between neighbours. It carries many numbered channels; each is a Noise
+//! session from end to end, which a parent hands on without reading. A window of credit bounds what
+//! is under way on each, so that a bulk transfer never blocks another channel.
+//!
+//! Frame: kind (1 byte), channel (4 bytes), payload. `Open` brings the outer header and the first
+//! Noise message; the side that dialled the stream numbers its channels odd, the other even.
+
+use crate::node::boundary::{Closed, Output};
+use crate::node::outbox::{Channel, Notice};
+use crate::node::tables::Tables;
+use crate::wire::header::{HEADER_BYTES, Header, Kind};
+use crate::wire::ids::{NodeId, StreamId};
+use crate::wire::limits::{
+    CHANNEL_QUEUE_BYTES, CHANNEL_WINDOW_BYTES, CHANNELS_PER_STREAM, HOPS, STREAMS, UNPROVED_MS,
+};
+use crate::wire::noise::{Read, Session};
+use crate::wire::time::Time;
+use rand::RngExt;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+const OPEN: u8 = 1;
+const DATA: u8 = 2;
+const CREDIT: u8 = 3;
+const CLOSE: u8 = 4;
+/// The channel number that means the link itself.
+const LINK: u32 = 0;
+/// A link that carried nothing for so long is closed by who dialled it.
+const IDLE_MS: u64 = 60_000;
+
+struct Link {
+    dialled: bool,
+    open: bool,
+    opened: Time,
+    used: Time,
+    /// Who is at the other end: expected of a dialled link, proved by its first session.
+    peer: Option<NodeId>,
+    proved: bool,
+    next_number: u32,
+    ends: BTreeMap<u32, End>,
+    forwards: BTreeMap<u32, Channel>,
+    /// Channels to open once the peer has proved itself.
+    waiting: Vec<(NodeId, Vec<u8>)>,
+}
+
+/// One end of a session.
+struct End {
+    peer: NodeId,
+    session: Session,
+    credit_bytes: u32,
+    unacknowledged_bytes: u32,
+    queue: VecDeque<Vec<u8>>,
+    queued_bytes: usize,
+}
+
+/// What a frame gave the rest of the node.
+pub enum Arrived {
+    /// An envelope from `from`.
+    Message { from: NodeId, channel: Channel, bytes: Vec<u8> },
+    /// Somebody opened a channel to us with this key; the roster must say whether it is they.
+    Caller { claimed: NodeId, agreement_key: [u8; 32], channel: Channel },
+}
+
+#[derive(Default)]
+pub struct Links {
+    links: BTreeMap<StreamId, Link>,
+    sessions: BTreeMap<NodeId, Channel>,
+    next_stream: u64,
+    /// The link to this node is held open however idle it is.
+    pub held: Option<NodeId>,
+}
+
+impl Links {
+    /// Sends an envelope on a channel to `to`, opening what is missing. Gives the bytes back if
+    /// there is no way to a channel.
+    pub fn post(&mut self, t: &mut Tables, to: NodeId, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
+        if let Some(channel) = self.sessions.get(&to).copied() {
+            return self.post_on(t, channel, to, bytes);
+        }
+        let Some(neighbour) = self.neighbour(t, to) else { return Err(bytes) };
+        let Some(stream) = self.link_to(t, neighbour) else { return Err(bytes) };
+        let Some(link) = self.links.get_mut(&stream) else { return Err(bytes) };
+        if neighbour != to && !link.proved {
+            if link.waiting.len() >= CHANNELS_PER_STREAM {
+                return Err(bytes);
+            }
+            link.waiting.push((to, bytes));
+            return Ok(());
+        }
+        self.open_channel(t, stream, to);
+        match self.sessions.get(&to).copied() {
+            Some(channel) => self.post_on(t, channel, to, bytes),
+            // A link still dialling: its own session is opened when it is up.
+            None => match self.links.get_mut(&stream) {
+                Some(link) if !link.open && link.waiting.len() < CHANNELS_PER_STREAM => {
+                    link.waiting.push((to, bytes));
+                    Ok(())
+                }
+                _ => Err(bytes),
+            },
+        }
+    }
+
+    /// Sends on the channel a message came on; falls back to any channel to its sender.
+    pub fn post_on(
+        &mut self,
+        t: &mut Tables,
+        channel: Channel,
+        to: NodeId,
+        bytes: Vec<u8>,
+    ) -> Result<(), Vec<u8>> {
+        let end = self.links.get_mut(&channel.stream).and_then(|l| l.ends.get_mut(&channel.number));
+        let Some(end) = end.filter(|end| end.peer == to) else {
+            return Err(bytes);
+        };
+        if end.queued_bytes + bytes.len() > CHANNEL_QUEUE_BYTES {
+            t.own.count("messages dropped at the limit of a channel's queue");
+            return Ok(());
+        }
+        end.queued_bytes += bytes.len();
+        end.queue.push_back(bytes);
+        self.flush(t, channel);
+        Ok(())
+    }
+
+    /// Whether this node still counts as linked: dialling, or open.
+    pub fn is_linked(&self, id: NodeId) -> bool {
+        self.links.values().any(|link| link.peer == Some(id))
+    }
+
+    /// Makes sure there is a link to `id`, dialling it.
+    pub fn hold(&mut self, t: &mut Tables, id: NodeId) {
+        self.held = Some(id);
+        if !self.is_linked(id) {
+            self.link_to(t, id);
+        }
+    }
+
+    /// The node whose link leads to `to`: itself, or the last unhidden one of its ancestors.
+    fn neighbour(&self, t: &Tables, to: NodeId) -> Option<NodeId> {
+        let mut id = to;
+        for _ in 0..HOPS {
+            if self.is_linked(id) {
+                return Some(id);
+            }
+            let peer = t.roster.get(id)?;
+            match peer.record.parent.filter(|_| peer.record.hidden) {
+                Some(parent) if parent != t.own.id => id = parent,
+                _ => return Some(id),
+            }
+        }
+        None
+    }
+
+    fn link_to(&mut self, t: &mut Tables, neighbour: NodeId) -> Option<StreamId> {
+        let known = self.links.iter().find(|(_, link)| link.peer == Some(neighbour));
+        if let Some((stream, _)) = known {
+            return Some(*stream);
+        }
+        if self.links.len() >= STREAMS {
+            t.own.count("streams refused at their limit");
+            return None;
+        }
+        let port = t.roster.get(neighbour)?.record.port;
+        let address = SocketAddr::new(t.way(neighbour, 0)?.address.ip(), port);
+        let stream = StreamId(self.next_stream * 2 + 1);
+        self.next_stream += 1;
+        self.links.insert(stream, Link::new(true, Some(neighbour), t.now));
+        t.out.output(Output::Dial { stream, to: address });
+        Some(stream)
+    }
+
+    pub fn opened(&mut self, t: &mut Tables, stream: StreamId) {
+        let full = self.links.len() >= STREAMS;
+        match self.links.get_mut(&stream) {
+            Some(link) => {
+                link.open = true;
+                link.opened = t.now;
+                if let Some(peer) = link.peer {
+                    self.open_channel(t, stream, peer);
+                }
+            }
+            None if full => t.out.output(Output::Hangup { stream }),
+            None => {
+                let mut link = Link::new(false, None, t.now);
+                link.open = true;
+                self.links.insert(stream, link);
+            }
+        }
+    }
+
+    fn open_channel(&mut self, t: &mut Tables, stream: StreamId, to: NodeId) {
+        let Some(link) = self.links.get_mut(&stream).filter(|link| link.open) else { return };
+        if link.ends.len() + link.forwards.len() >= CHANNELS_PER_STREAM {
+            t.own.count("channels refused at their limit");
+            return;
+        }
+        let header = Header::new(Kind::Channel, to, t.own.id);
+        let seed = t.random.random();
+        let Ok((session, first)) = Session::open(&t.own.identity, &header, seed) else { return };
+        let number = link.number();
+        link.ends.insert(number, End::new(to, session));
+        self.sessions.insert(to, Channel { stream, number });
+        let payload = [&header.to_bytes()[..], &first].concat();
+        frame(t, link, stream, OPEN, number, &payload);
+    }
+
+    /// One frame arrived.
+    pub fn frame(&mut self, t: &mut Tables, stream: StreamId, bytes: &[u8]) -> Option<Arrived> {
+        let (kind, rest) = bytes.split_first()?;
+        let (number, payload) = rest.split_first_chunk::<4>()?;
+        let channel = Channel { stream, number: u32::from_be_bytes(*number) };
+        let link = self.links.get_mut(&stream)?;
+        link.used = t.now;
+        if let Some(other) = link.forwards.get(&channel.number).copied() {
+            self.forward(t, channel, other, *kind, payload);
+            return None;
+        }
+        match *kind {
+            OPEN => {
+                self.open_frame(t, channel, payload);
+                None
+            }
+            DATA => self.data(t, channel, payload),
+            CREDIT => {
+                let granted = payload.first_chunk::<4>().map(|b| u32::from_be_bytes(*b))?;
+                let end = self.links.get_mut(&stream)?.ends.get_mut(&channel.number)?;
+                end.credit_bytes =
+                    end.credit_bytes.saturating_add(granted).min(CHANNEL_WINDOW_BYTES);
+                self.flush(t, channel);
+                None
+            }
+            CLOSE => {
+                self.closed_by_peer(t, channel);
+                None
+            }
+            _ => {
+                t.own.count("stream frames not understood");
+                None
+            }
+        }
+    }
+
+    fn forward(&mut self, t: &mut Tables, from: Channel, to: Channel, kind: u8, payload: &[u8]) {
+        if let Some(link) = self.links.get_mut(&to.stream) {
+            link.used = t.now;
+            frame(t, link, to.stream, kind, to.number, payload);
+            if kind == CLOSE {
+                link.forwards.remove(&to.number);
+            }
+        }
+        if kind == CLOSE
+            && let Some(link) = self.links.get_mut(&from.stream)
+        {
+            link.forwards.remove(&from.number);
+        }
+    }
+
+    fn open_frame(&mut self, t: &mut Tables, channel: Channel, payload: &[u8]) {
+        let Ok((header, first)) = Header::parse(payload) else {
+            t.own.count("malformed");
+            return;
+        };
+        let Some(link) = self.links.get_mut(&channel.stream) else { return };
+        let full = link.ends.len() + link.forwards.len() >= CHANNELS_PER_STREAM;
+        let taken = link.ends.contains_key(&channel.number) || channel.number == LINK;
+        if header.kind != Kind::Channel || full || taken {
+            frame(t, link, channel.stream, CLOSE, channel.number, &[]);
+            return;
+        }
+        if header.destination != t.own.id {
+            self.open_forward(t, channel, header, first);
+            return;
+        }
+        let seed = t.random.random();
+        let Ok(mut session) = Session::accept(&t.own.identity, &header, seed) else { return };
+        match session.read(first) {
+            Ok(Read::Step { reply: Some(reply) }) => {
+                link.ends.insert(channel.number, End::new(header.sender, session));
+                frame(t, link, channel.stream, DATA, channel.number, &reply);
+            }
+            _ => frame(t, link, channel.stream, CLOSE, channel.number, &[]),
+        }
+    }
+
+    /// A channel for somebody else: handed on towards it, if we relay and the asker is proved.
+    fn open_forward(&mut self, t: &mut Tables, from: Channel, header: Header, first: &[u8]) {
+        let proved = self.links.get(&from.stream).is_some_and(|link| link.proved);
+        let target = self.neighbour(t, header.destination);
+        let target = target.filter(|_| proved && !t.own.record.deadend && header.hops < HOPS);
+        let stream = target.and_then(|id| {
+            self.links.iter().find(|(_, link)| link.peer == Some(id) && link.proved)
+        });
+        let stream = stream.map(|(stream, _)| *stream).filter(|stream| *stream != from.stream);
+        let Some(link) = stream.and_then(|stream| self.links.get_mut(&stream)) else {
+            t.own.count("channels not relayed");
+            if let Some(link) = self.links.get_mut(&from.stream) {
+                frame(t, link, from.stream, CLOSE, from.number, &[]);
+            }
+            return;
+        };
+        let stream = stream.expect("the link was found by it");
+        let number = link.number();
+        link.forwards.insert(number, from);
+        let header = Header { hops: header.hops + 1, ..header };
+        let payload = [&header.to_bytes()[..], first].concat();
+        frame(t, link, stream, OPEN, number, &payload);
+        t.own.count("channels relayed");
+        if let Some(link) = self.links.get_mut(&from.stream) {
+            link.forwards.insert(from.number, Channel { stream, number });
+        }
+    }
+
+    fn data(&mut self, t: &mut Tables, channel: Channel, payload: &[u8]) -> Option<Arrived> {
+        let link = self.links.get_mut(&channel.stream)?;
+        let end = link.ends.get_mut(&channel.number)?;
+        let peer = end.peer;
+        match end.session.read(payload) {
+            Ok(Read::Plain(bytes)) => {
+                end.unacknowledged_bytes += payload.len() as u32;
+                if end.unacknowledged_bytes >= CHANNEL_WINDOW_BYTES / 2 {
+                    let granted = std::mem::take(&mut end.unacknowledged_bytes).to_be_bytes();
+                    frame(t, link, channel.stream, CREDIT, channel.number, &granted);
+                }
+                Some(Arrived::Message { from: peer, channel, bytes })
+            }
+            Ok(Read::Step { reply }) => {
+                if let Some(reply) = reply {
+                    frame(t, link, channel.stream, DATA, channel.number, &reply);
+                }
+                None
+            }
+            Ok(Read::Opened { agreement_key, reply }) => {
+                let called = reply.is_none();
+                if let Some(reply) = reply {
+                    frame(t, link, channel.stream, DATA, channel.number, &reply);
+                }
+                if called {
+                    let claimed = peer;
+                    return Some(Arrived::Caller { claimed, agreement_key, channel });
+                }
+                let expected = t.roster.get(peer).map(|peer| peer.record.agreement_key);
+                if expected == Some(agreement_key) {
+                    self.trust(t, channel);
+                } else {
+                    self.close(t, channel);
+                }
+                None
+            }
+            Err(_) => {
+                t.own.count("stream messages forged");
+                self.close(t, channel);
+                None
+            }
+        }
+    }
+
+    /// The other end of a channel is who it claimed to be.
+    pub fn trust(&mut self, t: &mut Tables, channel: Channel) {
+        let Some(link) = self.links.get_mut(&channel.stream) else { return };
+        let Some(end) = link.ends.get(&channel.number) else { return };
+        let peer = end.peer;
+        let first = !link.proved && (link.peer.is_none() || link.peer == Some(peer));
+        self.sessions.insert(peer, channel);
+        if first {
+            link.proved = true;
+            link.peer = Some(peer);
+            t.out.output(Output::Proved { stream: channel.stream });
+            for (to, bytes) in std::mem::take(&mut link.waiting) {
+                let _ = self.post(t, to, bytes);
+            }
+        }
+        self.flush(t, channel);
+    }
+
+    /// Closes one channel at both ends.
+    pub fn close(&mut self, t: &mut Tables, channel: Channel) {
+        if let Some(link) = self.links.get_mut(&channel.stream) {
+            frame(t, link, channel.stream, CLOSE, channel.number, &[]);
+        }
+        self.closed_by_peer(t, channel);
+    }
+
+    fn closed_by_peer(&mut self, t: &mut Tables, channel: Channel) {
+        let Some(link) = self.links.get_mut(&channel.stream) else { return };
+        if channel.number == LINK {
+            t.out.output(Output::Hangup { stream: channel.stream });
+            self.remove(t, channel.stream);
+            return;
+        }
+        let Some(end) = link.ends.remove(&channel.number) else { return };
+        if self.sessions.get(&end.peer) == Some(&channel) {
+            self.sessions.remove(&end.peer);
+        }
+        let neighbour = link.peer == Some(end.peer) || link.peer.is_none();
+        if neighbour {
+            t.out.output(Output::Hangup { stream: channel.stream });
+            self.remove(t, channel.stream);
+        }
+    }
+
+    /// The stream is gone. A peer that broke it off is looked at afresh.
+    pub fn closed(&mut self, t: &mut Tables, stream: StreamId, closed: Closed) {
+        let Some(link) = self.remove(t, stream) else { return };
+        let Some(peer) = link.peer else { return };
+        match closed {
+            Closed::Refused | Closed::Reset if link.proved || link.dialled => {
+                if link.proved {
+                    t.out.notice(Notice::ProbeFailed(peer));
+                }
+            }
+            Closed::Ended if link.proved => t.out.notice(Notice::ProbeFailed(peer)),
+            Closed::Unreachable => t.routes.failed(peer),
+            _ => {}
+        }
+    }
+
+    /// Takes a link out and closes what it carried for others.
+    fn remove(&mut self, t: &mut Tables, stream: StreamId) -> Option<Link> {
+        let link = self.links.remove(&stream)?;
+        self.sessions.retain(|_, channel| channel.stream != stream);
+        for other in link.forwards.values() {
+            if let Some(link) = self.links.get_mut(&other.stream) {
+                link.forwards.remove(&other.number);
+                frame(t, link, other.stream, CLOSE, other.number, &[]);
+            }
+        }
+        for end in link.ends.values() {
+            self.salvage(t, end.peer, end.queue.iter());
+        }
+        for (to, bytes) in &link.waiting {
+            self.salvage(t, *to, std::iter::once(bytes));
+        }
+        Some(link)
+    }
+
+    /// What was not sent and fits a datagram goes as one.
+    fn salvage<'a>(&self, t: &mut Tables, to: NodeId, messages: impl Iterator<Item = &'a Vec<u8>>) {
+        for bytes in messages {
+            let envelope = crate::wire::codec::decode::<crate::wire::message::Envelope>(bytes);
+            let body = envelope.ok().and_then(|envelope| {
+                crate::wire::message::Body::decode(envelope.number, &envelope.body)
+            });
+            if let Some(Ok(body)) = body.filter(|_| bytes.len() < 1_000) {
+                t.out.send(to, body);
+            }
+        }
+    }
+
+    fn flush(&mut self, t: &mut Tables, channel: Channel) {
+        let Some(link) = self.links.get_mut(&channel.stream) else { return };
+        link.used = t.now;
+        while let Some(end) = link.ends.get_mut(&channel.number) {
+            let fits = |bytes: &&Vec<u8>| bytes.len() as u32 + 16 <= end.credit_bytes;
+            if !end.session.is_open() || end.queue.front().filter(fits).is_none() {
+                return;
+            }
+            let Some(plain) = end.queue.pop_front() else { return };
+            end.queued_bytes -= plain.len();
+            let Ok(sealed) = end.session.write(&plain) else { return };
+            end.credit_bytes -= sealed.len() as u32;
+            frame(t, link, channel.stream, DATA, channel.number, &sealed);
+        }
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        let held = self.held;
+        let over = |link: &Link| {
+            let unproved = !link.proved && t.now.ms_since(link.opened) > 2 * UNPROVED_MS;
+            let idle = link.dialled && t.now.ms_since(link.used) > IDLE_MS;
+            unproved || (idle && (link.peer != held || held.is_none()))
+        };
+        let ending: Vec<StreamId> =
+            self.links.iter().filter(|(_, link)| over(link)).map(|(id, _)| *id).collect();
+        for stream in ending {
+            if let Some(link) = self.links.get_mut(&stream).filter(|link| link.open) {
+                frame(t, link, stream, CLOSE, LINK, &[]);
+            }
+            t.out.output(Output::Hangup { stream });
+            self.remove(t, stream);
+        }
+    }
+
+    /// Tells all neighbours that the links end on purpose.
+    pub fn goodbye(&mut self, t: &mut Tables) {
+        for (stream, link) in &mut self.links {
+            if link.open {
+                frame(t, link, *stream, CLOSE, LINK, &[]);
+            }
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let ends = self.links.values().filter_map(|link| {
+            if !link.proved {
+                return Some(link.opened.plus_ms(2 * UNPROVED_MS + 1));
+            }
+            let idles = link.dialled && (link.peer != self.held || self.held.is_none());
+            idles.then(|| link.used.plus_ms(IDLE_MS + 1))
+        });
+        ends.min().map(Time::on_grid)
+    }
+}
+
+impl Link {
+    fn new(dialled: bool, peer: Option<NodeId>, now: Time) -> Link {
+        Link {
+            dialled,
+            open: false,
+            opened: now,
+            used: now,
+            peer,
+            proved: false,
+            next_number: if dialled { 1 } else { 2 },
+            ends: BTreeMap::new(),
+            forwards: BTreeMap::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn number(&mut self) -> u32 {
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(2);
+        number
+    }
+}
+
+impl End {
+    fn new(peer: NodeId, session: Session) -> End {
+        End {
+            peer,
+            session,
+            credit_bytes: CHANNEL_WINDOW_BYTES,
+            unacknowledged_bytes: 0,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+        }
+    }
+}
+
+fn frame(t: &mut Tables, link: &mut Link, stream: StreamId, kind: u8, number: u32, payload: &[u8]) {
+    debug_assert!(link.open && payload.len() <= HEADER_BYTES + (64 << 10));
+    let mut bytes = Vec::with_capacity(5 + payload.len());
+    bytes.push(kind);
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    t.out.output(Output::Frame { stream, bytes });
+}

@@ -1,0 +1,510 @@
+//! Membership: the SWIM engine, and what the herd says about its nodes.
+//!
+//! The engine decides nothing final by itself. This feature feeds it the nodes the roster knows,
+//! takes its suspicions to the vote (`votes`), applies verdicts and goodbyes, spreads rumors on
+//! its packets, and renews this node's generation when others hold it to be down.
+
+use crate::node::outbox::{Carry, Notice};
+use crate::node::roster::Put;
+use crate::node::swim::{
+    Asked, Codec, IDS_BYTES, Rumors, Shared, SwimId, SwimNotice, is_turn_undead,
+};
+use crate::node::tables::Tables;
+use crate::wire::codec;
+use crate::wire::ids::{Generation, NodeId};
+use crate::wire::info::State;
+use crate::wire::limits::{DATAGRAM_BYTES, RENEWAL_MS};
+use crate::wire::message::{Age, Body, Undead};
+use crate::wire::record::Record;
+use crate::wire::rumor::{Left, Rumor, Subject};
+use crate::wire::seal::OVERHEAD_BYTES;
+use crate::wire::time::Time;
+use foca::{Foca, Member};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Room an envelope needs around a SWIM packet, bytes; what else is left carries ages.
+const ENVELOPE_BYTES: usize = 24;
+const PACKET_BYTES: usize = DATAGRAM_BYTES - OVERHEAD_BYTES - ENVELOPE_BYTES + IDS_BYTES;
+const PROBE_PERIOD: Duration = Duration::from_millis(1_000);
+const PROBE_RTT: Duration = Duration::from_millis(400);
+const GOSSIP: Duration = Duration::from_millis(200);
+/// How long the ages in arriving datagrams are not believed after the process slept.
+const DRAIN_MS: u64 = 200;
+/// Least time between two words to one node that it is held to be down.
+const UNDEAD_MS: u64 = 1_000;
+
+type Engine = Foca<SwimId, Codec, StdRng, Rumors>;
+
+pub struct Members {
+    engine: Engine,
+    shared: Rc<RefCell<Shared>>,
+    timers: BTreeMap<(Time, u64), foca::Timer<SwimId>>,
+    timer_number: u64,
+    suspects: BTreeSet<NodeId>,
+    look_for_suspects: bool,
+    pinged: Option<(NodeId, Time)>,
+    renew_above: Option<Generation>,
+    told_undead: BTreeMap<NodeId, Time>,
+}
+
+fn configuration(members: usize) -> foca::Config {
+    let nonzero = |n: usize| NonZeroUsize::new(n).expect("a constant above zero");
+    // Each rumor is repeated about 4 log10(n) times, and a few more against loss.
+    let repeats = 4 + 4 * (members as u32 + 1).ilog10() as u8 + 4;
+    foca::Config {
+        probe_period: PROBE_PERIOD,
+        probe_rtt: PROBE_RTT,
+        num_indirect_probes: nonzero(3),
+        max_transmissions: NonZeroU8::new(repeats).expect("at least 8"),
+        // Held back for ever: `votes` decides.
+        suspect_to_down_after: Duration::from_secs(3_600),
+        remove_down_after: None,
+        max_packet_size: nonzero(PACKET_BYTES),
+        notify_down_members: true,
+        periodic_announce: None,
+        periodic_announce_to_down_members: None,
+        periodic_gossip: Some(foca::PeriodicParams { frequency: GOSSIP, num_members: nonzero(3) }),
+    }
+}
+
+impl Members {
+    pub fn new(t: &mut Tables) -> Members {
+        let shared = Rc::new(RefCell::new(Shared::default()));
+        let engine = start_engine(t, &shared);
+        Members {
+            engine,
+            shared,
+            timers: BTreeMap::new(),
+            timer_number: 0,
+            suspects: BTreeSet::new(),
+            look_for_suspects: false,
+            pinged: None,
+            renew_above: None,
+            told_undead: BTreeMap::new(),
+        }
+    }
+
+    /// A SWIM packet from `from`, without its ids.
+    pub fn packet(&mut self, t: &mut Tables, from: NodeId, packet: &[u8]) {
+        let ids = [&from.to_bytes()[..], &t.own.id.to_bytes(), packet].concat();
+        if is_turn_undead(&ids) {
+            let above = t.own.record.generation;
+            self.renew(t, above);
+            return;
+        }
+        let mut asked = Asked::default();
+        if self.engine.handle_data(&ids, &mut asked).is_err() {
+            t.own.count("swim packets not taken");
+        }
+        self.carry_out(t, asked);
+        if std::mem::take(&mut self.shared.borrow_mut().missing) {
+            t.out.notice(Notice::Missing { named_by: from });
+        }
+        let rumors = std::mem::take(&mut self.shared.borrow_mut().rumors);
+        for rumor in rumors {
+            match codec::decode::<Rumor>(&rumor) {
+                Ok(rumor) => self.rumor(t, rumor),
+                Err(_) => t.own.count("rumors not understood"),
+            }
+        }
+    }
+
+    /// A rumor, not checked yet. What is new here spreads further.
+    pub fn rumor(&mut self, t: &mut Tables, rumor: Rumor) {
+        match rumor {
+            Rumor::Record(signed) => self.record(t, signed, State::Alive, true),
+            Rumor::Left(left) => self.left(t, left),
+            Rumor::Verdict(verdict) => t.out.notice(Notice::Verdict(verdict)),
+            Rumor::Forget { id, generation } => {
+                t.out.notice(Notice::Forget(Subject { id, generation }));
+            }
+        }
+    }
+
+    /// A record from wherever: checked here. `spread` hands it on if it is new.
+    pub fn record(&mut self, t: &mut Tables, signed: Vec<u8>, state: State, spread: bool) {
+        let Ok(peeked) = Record::peek(&signed) else {
+            t.own.count("records not understood");
+            return;
+        };
+        let id = peeked.id();
+        if id == t.own.id {
+            self.own_record(t, &peeked, &signed);
+            return;
+        }
+        let known = t.roster.get(id).map(|peer| peer.record.stamp());
+        if known.is_some_and(|known| known >= peeked.stamp()) {
+            return;
+        }
+        let Ok(record) = Record::open(t.own.options.suite, &signed) else {
+            t.own.count("records forged");
+            return;
+        };
+        let state = if known.is_none() { state } else { State::Alive };
+        match t.roster.put(record, signed.clone(), state, t.now) {
+            Put::New | Put::Later => {
+                if state == State::Alive {
+                    self.join(t, id);
+                }
+                t.out.notice(Notice::Recorded(id));
+            }
+            Put::Changed => t.out.notice(Notice::RecordChanged(id)),
+            Put::Full => t.own.count("nodes refused at the limit of known nodes"),
+            Put::Same => return,
+        }
+        if spread && t.roster.contains(id) {
+            self.spread(t, &Rumor::Record(signed));
+        }
+    }
+
+    /// A record under our own id: an echo, an earlier life's trace, or a clone's. Only a later
+    /// generation matters here; a clone shows itself by talking (see `Taken`).
+    fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
+        if record.generation > t.own.record.generation
+            && Record::open(t.own.options.suite, signed).is_ok()
+        {
+            self.renew(t, record.generation);
+        }
+    }
+
+    /// This node lives, in the generation of its record.
+    pub fn join(&mut self, t: &mut Tables, id: NodeId) {
+        let Some(peer) = t.roster.get(id) else { return };
+        let generation = peer.record.generation;
+        self.shared.borrow_mut().known.insert(id, generation.start_counter());
+        self.apply(t, Member::alive(SwimId { node: id, generation }));
+    }
+
+    fn apply(&mut self, t: &mut Tables, member: Member<SwimId>) {
+        let mut asked = Asked::default();
+        let _ = self.engine.apply_many(std::iter::once(member), true, &mut asked);
+        self.carry_out(t, asked);
+    }
+
+    /// Down by verdict, or by this node's own word when nobody else can be asked.
+    pub fn down(&mut self, t: &mut Tables, subject: Subject, reason: &str) {
+        let Some(peer) = t.roster.get(subject.id) else { return };
+        if peer.record.generation > subject.generation || !peer.is_live() {
+            return;
+        }
+        self.end(t, subject, State::Down, reason);
+    }
+
+    fn left(&mut self, t: &mut Tables, left: Left) {
+        let Some(peer) = t.roster.get(left.subject.id) else { return };
+        let keys = peer.record.keys();
+        if peer.record.generation > left.subject.generation
+            || peer.state == State::Left
+            || !left.is_authentic(t.own.options.suite, &keys)
+        {
+            return;
+        }
+        self.end(t, left.subject, State::Left, "");
+        self.spread(t, &Rumor::Left(left));
+    }
+
+    fn end(&mut self, t: &mut Tables, subject: Subject, state: State, reason: &str) {
+        let changed = t.roster.set_state(subject.id, state, reason, t.now);
+        let id = SwimId { node: subject.id, generation: subject.generation };
+        self.apply(t, Member::new(id, u16::MAX, foca::State::Down));
+        self.suspects.remove(&subject.id);
+        if changed {
+            let left = state == State::Left;
+            t.out.notice(if left { Notice::Left(subject.id) } else { Notice::Down(subject.id) });
+        }
+    }
+
+    pub fn forget(&mut self, t: &mut Tables, subject: Subject) -> bool {
+        let Some(peer) = t.roster.get(subject.id) else { return false };
+        if peer.is_live() || peer.record.generation > subject.generation {
+            return false;
+        }
+        let id = SwimId { node: subject.id, generation: peer.record.generation };
+        self.shared.borrow_mut().known.remove(&subject.id);
+        let mut asked = Asked::default();
+        let _ = self.engine.handle_timer(foca::Timer::RemoveDown(id), &mut asked);
+        t.roster.forget(subject.id);
+        t.routes.forget(subject.id);
+        self.spread(t, &Rumor::Forget { id: subject.id, generation: subject.generation });
+        true
+    }
+
+    /// Authentic word from a rostered node: if the engine does not know it yet, it lives.
+    pub fn heard_from(&mut self, t: &mut Tables, id: NodeId) {
+        let Some(peer) = t.roster.get(id) else { return };
+        if !peer.is_live() {
+            self.heard_the_dead(t, id);
+        } else if !self.shared.borrow().known.contains_key(&id) {
+            self.join(t, id);
+        }
+    }
+
+    /// What a peer's list says of a node that was not heard here since this daemon started.
+    pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State) {
+        let unheard = !self.shared.borrow().known.contains_key(&id);
+        let Some(peer) = t.roster.get(id).filter(|_| unheard) else { return };
+        if peer.state != State::Suspect {
+            return;
+        }
+        match state {
+            State::Alive | State::Suspect => self.join(t, id),
+            State::Down | State::Left => {
+                t.roster.set_state(id, state, "said another node", t.now);
+            }
+        }
+    }
+
+    /// Authentic word from a node that is held to be down or gone: either it was only hearsay,
+    /// and the node lives; or its generation is spent, and it is told so.
+    fn heard_the_dead(&mut self, t: &mut Tables, id: NodeId) {
+        let Some(peer) = t.roster.get(id).filter(|peer| !peer.is_live()) else { return };
+        let generation = peer.record.generation;
+        let swim_id = SwimId { node: id, generation };
+        let spent = self
+            .engine
+            .iter_membership_state()
+            .any(|member| *member.id() == swim_id && member.state() == foca::State::Down);
+        if !spent && peer.state != State::Left {
+            self.join(t, id);
+            return;
+        }
+        let told = self.told_undead.get(&id).copied();
+        if told.is_none_or(|told| t.now.ms_since(told) >= UNDEAD_MS) {
+            self.told_undead.retain(|_, at| t.now.ms_since(*at) < UNDEAD_MS);
+            self.told_undead.insert(id, t.now);
+            t.out.send(id, Body::Undead(Undead { generation }));
+        }
+    }
+
+    /// Takes a generation above `above` as soon as that is allowed: at most once a minute.
+    pub fn renew(&mut self, t: &mut Tables, above: Generation) {
+        if t.own.leaving || t.own.record.generation > above {
+            return;
+        }
+        if !t.own.may_renew(t.now) {
+            self.renew_above = Some(self.renew_above.unwrap_or_default().max(above));
+            return;
+        }
+        self.renew_above = None;
+        t.own.renew(above, t.now);
+        log::info!(target: "members", "others held this node to be down: it goes on in a new generation");
+        let id = SwimId { node: t.own.id, generation: t.own.record.generation };
+        self.shared.borrow_mut().own = Some(id);
+        let mut asked = Asked::default();
+        let _ = self.engine.change_identity(id, &mut asked);
+        self.rejoin_all(t, &mut asked);
+        self.carry_out(t, asked);
+        t.out.notice(Notice::OwnChanged);
+    }
+
+    /// Another node knows a later life of ours than this one (our state was lost or restored, or
+    /// a clone runs): start above it.
+    pub fn start_above(&mut self, t: &mut Tables, above: Generation) {
+        if t.own.leaving || !t.own.may_renew(t.now) {
+            return;
+        }
+        log::warn!(target: "members", "a later life of this node is known elsewhere: starting above it");
+        t.own.renew(Generation::first(above.start_counter() + 1), t.now);
+        t.roster.renew_keys(t.now);
+        self.restart(t);
+        t.out.notice(Notice::OwnChanged);
+    }
+
+    /// After a change of identity the engine waits for a word; it already knows who lives.
+    fn rejoin_all(&mut self, t: &Tables, asked: &mut Asked) {
+        let alive: Vec<Member<SwimId>> = t
+            .roster
+            .live()
+            .map(|(node, peer)| SwimId { node, generation: peer.record.generation })
+            .map(Member::alive)
+            .collect();
+        let _ = self.engine.apply_many(alive.into_iter(), false, asked);
+    }
+
+    /// The process slept: nothing the engine was about to conclude is worth anything.
+    pub fn woke(&mut self, t: &mut Tables) {
+        t.own.waking_until = t.now.plus_ms(DRAIN_MS);
+        self.restart(t);
+    }
+
+    fn restart(&mut self, t: &mut Tables) {
+        self.timers.clear();
+        self.pinged = None;
+        self.engine = start_engine(t, &self.shared);
+        let mut asked = Asked::default();
+        self.rejoin_all(t, &mut asked);
+        self.carry_out(t, asked);
+    }
+
+    pub fn own_changed(&mut self, t: &mut Tables) {
+        let signed = t.own.signed.clone();
+        self.spread(t, &Rumor::Record(signed));
+    }
+
+    pub fn spread(&mut self, t: &mut Tables, rumor: &Rumor) {
+        let (kind, id) = match rumor {
+            Rumor::Record(signed) => match Record::peek(signed) {
+                Ok(record) => (0, record.id()),
+                Err(_) => return,
+            },
+            Rumor::Verdict(verdict) => (1, verdict.subject.id),
+            Rumor::Left(left) => (1, left.subject.id),
+            Rumor::Forget { id, .. } => (2, *id),
+        };
+        let mut bytes = vec![kind];
+        bytes.extend_from_slice(&id.to_bytes());
+        bytes.extend_from_slice(&codec::encode(rumor));
+        if self.engine.add_broadcast(&bytes).is_err() {
+            t.own.count("rumors too large to spread");
+        }
+    }
+
+    /// Spreads what is new at once instead of at the next turn of gossip.
+    pub fn gossip_now(&mut self, t: &mut Tables) {
+        let mut asked = Asked::default();
+        let _ = self.engine.gossip(&mut asked);
+        self.carry_out(t, asked);
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        let later = self.timers.split_off(&(Time(t.now.0 + 1), 0));
+        let due = std::mem::replace(&mut self.timers, later);
+        let mut due: Vec<_> = due.into_iter().map(|((at, _), timer)| (at, timer)).collect();
+        due.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        for (_, timer) in due {
+            let mut asked = Asked::default();
+            let _ = self.engine.handle_timer(timer, &mut asked);
+            self.carry_out(t, asked);
+        }
+        if let Some(above) = self.renew_above.filter(|_| t.own.may_renew(t.now)) {
+            self.renew(t, above);
+        }
+        let seen = std::mem::take(&mut self.shared.borrow_mut().suspects);
+        if seen || std::mem::take(&mut self.look_for_suspects) || !self.suspects.is_empty() {
+            self.refresh_suspects(t);
+        }
+    }
+
+    fn refresh_suspects(&mut self, t: &mut Tables) {
+        let is_suspect = |member: &&Member<SwimId>| member.state() == foca::State::Suspect;
+        let members = self.engine.iter_members();
+        let now: BTreeSet<NodeId> = members.filter(is_suspect).map(|m| m.id().node).collect();
+        for id in now.difference(&self.suspects).copied().collect::<Vec<_>>() {
+            if t.roster.set_state(id, State::Suspect, "does not answer", t.now) {
+                t.out.notice(Notice::Suspect(id));
+            }
+        }
+        for id in self.suspects.difference(&now).copied().collect::<Vec<_>>() {
+            let suspect = t.roster.get(id).is_some_and(|peer| peer.state == State::Suspect);
+            if suspect && t.roster.set_state(id, State::Alive, "", t.now) {
+                t.out.notice(Notice::Up(id));
+            }
+        }
+        self.suspects = now;
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let timer = self.timers.keys().next().map(|(at, _)| *at);
+        let renewal = self.renew_above.map(|_| Time::default());
+        // A renewal that waits is looked at with the next timer of the engine.
+        timer.or(renewal.map(|_| Time::from_ms(RENEWAL_MS)))
+    }
+
+    fn carry_out(&mut self, t: &mut Tables, asked: Asked) {
+        for (timer, after) in asked.timers {
+            // `votes` decides who is down, not the engine's clock.
+            if matches!(timer, foca::Timer::ChangeSuspectToDown { .. }) {
+                continue;
+            }
+            let at = t.now.plus_ms(after.as_millis() as u64).on_grid();
+            self.timer_number += 1;
+            self.timers.insert((at, self.timer_number), timer);
+        }
+        for notice in asked.notices {
+            self.notice(t, notice);
+        }
+        for (to, packet) in asked.sends {
+            let body = Body::Swim(packet[IDS_BYTES.min(packet.len())..].to_vec());
+            t.out.carry(to.node, body, Carry::Best(0));
+        }
+    }
+
+    fn notice(&mut self, t: &mut Tables, notice: SwimNotice) {
+        match notice {
+            SwimNotice::Up(id) => {
+                let config = configuration(self.engine.num_members());
+                let _ = self.engine.set_config(config);
+                if t.roster.set_state(id.node, State::Alive, "", t.now) {
+                    self.suspects.remove(&id.node);
+                }
+                t.out.notice(Notice::Up(id.node));
+            }
+            SwimNotice::Renamed(id) => {
+                let stale = t
+                    .roster
+                    .get(id.node)
+                    .is_some_and(|peer| peer.record.generation < id.generation);
+                if stale {
+                    t.out.notice(Notice::Missing { named_by: id.node });
+                }
+            }
+            SwimNotice::ProbeFailed(id) => {
+                self.look_for_suspects = true;
+                t.routes.failed(id.node);
+                t.out.notice(Notice::ProbeFailed(id.node));
+            }
+            SwimNotice::Pinged(id) => self.pinged = Some((id, t.now)),
+            SwimNotice::Acknowledged(id) => {
+                if let Some((_, at)) = self.pinged.filter(|(pinged, _)| *pinged == id) {
+                    t.routes.measured(id, t.now.us_since(at));
+                    self.pinged = None;
+                }
+            }
+            SwimNotice::Down(_) => {}
+            SwimNotice::Defunct => {
+                let above = t.own.record.generation;
+                self.renew(t, above);
+            }
+        }
+    }
+
+    /// Ages for the spare room of a datagram: those heard last come first.
+    pub fn ages(&self, t: &Tables, to: NodeId, room_bytes: usize) -> Vec<u8> {
+        let most = (room_bytes / Age::BYTES).min(AGES);
+        let mut freshest: Vec<(i64, NodeId)> = t
+            .roster
+            .live()
+            .filter(|(id, _)| *id != to)
+            .map(|(id, peer)| (-peer.heard_us, id))
+            .collect();
+        if freshest.len() > most {
+            freshest.select_nth_unstable(most);
+            freshest.truncate(most);
+        }
+        let mut out = Vec::new();
+        for (heard_us, id) in freshest {
+            let age_ms = (t.now.0 as i64 + heard_us).max(0) as u64 / 1_000;
+            if let Some(age) = Age::new(id, age_ms) {
+                age.write(&mut out);
+            }
+        }
+        out
+    }
+}
+
+/// Ages in one datagram.
+const AGES: usize = 16;
+
+fn start_engine(t: &mut Tables, shared: &Rc<RefCell<Shared>>) -> Engine {
+    let id = SwimId { node: t.own.id, generation: t.own.record.generation };
+    shared.borrow_mut().own = Some(id);
+    let random = StdRng::from_seed(t.random.random());
+    let (codec, rumors) = (Codec(shared.clone()), Rumors(shared.clone()));
+    Foca::with_custom_broadcast(id, configuration(t.roster.len()), random, codec, rumors)
+}

@@ -1,0 +1,242 @@
+//! Who is hidden, and what others see of us.
+//!
+//! Hidden is tested, not guessed: a witness that sees us under an address that is not ours (or,
+//! without such a one, any third node) knocks at the addresses of our record from a port we never
+//! sent to. Our gateway alone is no witness: it sees behind its own NAT. Three tries; again with a
+//! new kind of witness, after an address change, and every ten minutes.
+
+use crate::node::boundary::Socket;
+use crate::node::outbox::{Carry, Notice};
+use crate::node::routes::Way;
+use crate::node::tables::Tables;
+use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::message::{Body, Nonce, Saw};
+use crate::wire::time::Time;
+use rand::RngExt;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+/// The first test comes so long after the first witness, the next ones so long after each other.
+const FIRST_MS: u64 = 500;
+const AGAIN_MS: u64 = 600_000;
+/// Without any witness: look for one this often.
+const WITNESS_MS: u64 = 5_000;
+/// One try waits so long for the knock.
+const TRY_MS: u64 = 700;
+/// Tries in which the witness answered and no knock came; and tries in all.
+const TRIES: u32 = 3;
+const TRIES_IN_ALL: u32 = 8;
+/// Witnesses whose word decides the public ip.
+const WITNESSES: usize = 5;
+/// Addresses that others see us under, remembered.
+const SEEN: usize = 256;
+/// Addresses one knock is tried at.
+const KNOCKS: usize = 4;
+/// How often a peer is told under which address it is seen.
+const TELL_MS: u64 = 60_000;
+
+struct Test {
+    witness: NodeId,
+    nonce: u64,
+    /// The witness sees us under an address that is not ours.
+    strong: bool,
+    answered: bool,
+    failed: u32,
+    tries: u32,
+    next: Time,
+}
+
+pub struct Nat {
+    test: Option<Test>,
+    next_test: Time,
+    /// Whether the last test had a strong witness.
+    strong: bool,
+    /// Under which address others see us.
+    seen: BTreeMap<NodeId, SocketAddr>,
+    witnesses: VecDeque<(NodeId, IpAddr)>,
+    told: BTreeMap<NodeId, (SocketAddr, Time)>,
+}
+
+impl Nat {
+    pub fn new(now: Time) -> Nat {
+        Nat {
+            test: None,
+            next_test: now.plus_ms(FIRST_MS),
+            strong: false,
+            seen: BTreeMap::new(),
+            witnesses: VecDeque::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// Our addresses changed: nothing known about us from outside holds any more.
+    pub fn moved(&mut self, t: &mut Tables) {
+        *self = Nat::new(t.now);
+        t.own.hidden = None;
+    }
+
+    /// A peer's datagram came directly from `way`: if that is none of its own addresses, it
+    /// should know.
+    pub fn saw_peer(&mut self, t: &mut Tables, id: NodeId, way: Way) {
+        let Some(peer) = t.roster.get(id) else { return };
+        if peer.record.addresses.contains(&way.address.ip()) || t.own.hidden == Some(true) {
+            return;
+        }
+        let told = self.told.get(&id);
+        let again = told
+            .is_none_or(|(address, at)| *address != way.address || t.now.ms_since(*at) >= TELL_MS);
+        if again {
+            if self.told.len() >= SEEN {
+                self.told.clear();
+            }
+            self.told.insert(id, (way.address, t.now));
+            let saw = Saw { address: way.address, nonce: None };
+            t.out.carry(id, Body::Saw(saw), Carry::At(way));
+        }
+    }
+
+    /// A witness says under which address it sees us.
+    pub fn saw(&mut self, t: &mut Tables, from: NodeId, saw: Saw) {
+        if let Some(test) = self.test.as_mut().filter(|test| saw.nonce == Some(test.nonce)) {
+            test.answered = true;
+        }
+        if t.own.is_own_address(saw.address.ip()) {
+            self.seen.remove(&from);
+            return;
+        }
+        if self.seen.len() >= SEEN && !self.seen.contains_key(&from) {
+            return;
+        }
+        let new = self.seen.insert(from, saw.address).is_none();
+        self.witness(t, from, saw.address.ip());
+        let running = self.test.as_ref().is_some_and(|test| test.strong);
+        if new && !self.strong && !running && is_witness(t, from) {
+            self.start(t, from, true);
+        }
+    }
+
+    fn witness(&mut self, t: &mut Tables, from: NodeId, address: IpAddr) {
+        let unhidden = t.roster.get(from).is_some_and(|peer| !peer.record.hidden);
+        if t.own.options.public_face.is_some() || !unhidden || is_ancestor(t, from) {
+            return;
+        }
+        self.witnesses.retain(|(id, _)| *id != from);
+        self.witnesses.push_back((from, address));
+        if self.witnesses.len() > WITNESSES {
+            self.witnesses.pop_front();
+        }
+        let votes = |ip: &IpAddr| self.witnesses.iter().filter(|(_, seen)| seen == ip).count();
+        let best = self.witnesses.iter().map(|(_, ip)| *ip).max_by_key(|ip| (votes(ip), *ip));
+        let public = best.filter(|ip| votes(ip) * 2 > self.witnesses.len());
+        if t.own.change(|record| record.public_ip = public) {
+            t.out.notice(Notice::OwnChanged);
+        }
+    }
+
+    fn start(&mut self, t: &mut Tables, witness: NodeId, strong: bool) {
+        let nonce = t.random.random();
+        let next = t.now;
+        self.test =
+            Some(Test { witness, nonce, strong, answered: false, failed: 0, tries: 0, next });
+        self.next_test = t.now.plus_ms(AGAIN_MS).on_grid();
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        if self.test.is_none() && self.next_test <= t.now {
+            self.next_test = t.now.plus_ms(WITNESS_MS).on_grid();
+            let seen = &self.seen;
+            let candidates = t.some_live(t.own.id);
+            let strong = candidates.iter().find(|id| seen.contains_key(id) && is_witness(t, **id));
+            let any = candidates.iter().find(|id| is_witness(t, **id));
+            if let Some(witness) = strong.or(any).copied() {
+                let strong = strong.is_some();
+                self.start(t, witness, strong);
+            }
+        }
+        let Some(test) = self.test.as_mut().filter(|test| test.next <= t.now) else { return };
+        test.failed += u32::from(test.tries > 0 && test.answered);
+        if test.failed >= TRIES {
+            self.conclude(t, true);
+        } else if test.tries >= TRIES_IN_ALL {
+            self.test = None;
+            self.next_test = t.now.plus_ms(WITNESS_MS).on_grid();
+        } else {
+            test.tries += 1;
+            test.answered = false;
+            test.next = t.now.plus_ms(TRY_MS);
+            t.out.send(test.witness, Body::Test(Nonce { nonce: test.nonce }));
+        }
+    }
+
+    /// A witness is asked: it says what it sees, and knocks from the other socket.
+    pub fn asked(&mut self, t: &mut Tables, from: NodeId, nonce: u64, way: Way) {
+        let Some(peer) = t.roster.get(from) else { return };
+        let port = peer.record.port;
+        let mut addresses: Vec<IpAddr> = peer.record.addresses.clone();
+        addresses.truncate(KNOCKS - 1);
+        addresses.push(way.address.ip());
+        addresses.dedup();
+        let saw = Saw { address: way.address, nonce: Some(nonce) };
+        t.out.carry(from, Body::Saw(saw), Carry::At(way));
+        let socket = if way.socket == Socket::Main { Socket::Ephemeral } else { Socket::Main };
+        for address in addresses {
+            let way = Way { address: SocketAddr::new(address, port), socket };
+            t.out.carry(from, Body::Knock(Nonce { nonce }), Carry::At(way));
+        }
+    }
+
+    /// A knock arrived, directly.
+    pub fn knocked(&mut self, t: &mut Tables, from: NodeId, nonce: u64) {
+        let current = |test: &&Test| test.nonce == nonce && test.witness == from;
+        if self.test.as_ref().filter(current).is_some() {
+            self.conclude(t, false);
+        }
+    }
+
+    fn conclude(&mut self, t: &mut Tables, hidden: bool) {
+        let Some(test) = self.test.take() else { return };
+        self.strong = test.strong;
+        if t.own.hidden != Some(hidden) {
+            log::info!(target: "nat", "others {} start a conversation with this node",
+                if hidden { "cannot" } else { "can" });
+        }
+        t.own.hidden = Some(hidden);
+        if t.own.change(|record| {
+            record.hidden = hidden;
+            record.parent = record.parent.filter(|_| hidden);
+        }) {
+            t.out.notice(Notice::OwnChanged);
+        }
+        if !hidden {
+            t.out.notice(Notice::Parent(None));
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        Some(self.test.as_ref().map_or(self.next_test, |test| test.next))
+    }
+}
+
+/// Whether a node may witness: alive, not hidden itself, and not our gateway.
+fn is_witness(t: &Tables, id: NodeId) -> bool {
+    let gateways = &t.own.options.gateways;
+    t.roster.get(id).is_some_and(|peer| peer.state == State::Alive && !peer.record.hidden)
+        && !gateways.iter().any(|gateway| t.routes.is_heard_at(id, *gateway))
+        && t.routes.seen_directly(id, t.now).is_some()
+}
+
+/// Whether `id` is our parent, its parent, and so on.
+pub fn is_ancestor(t: &Tables, id: NodeId) -> bool {
+    let mut above = t.own.record.parent;
+    for _ in 0..crate::wire::limits::HOPS {
+        match above {
+            Some(parent) if parent == id => return true,
+            Some(parent) => {
+                above = t.roster.get(parent).and_then(|peer| peer.record.parent);
+            }
+            None => return false,
+        }
+    }
+    false
+}

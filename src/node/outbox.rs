@@ -1,0 +1,122 @@
+//! What a feature may ask for. Features never import each other: what one learns and another
+//! needs becomes a notice, and one `match` in `mod.rs` hands it on.
+
+use crate::node::boundary::Output;
+use crate::node::routes::Way;
+use crate::wire::ids::{NodeId, StreamId};
+use crate::wire::message::Body;
+use crate::wire::reply::Failure;
+use crate::wire::rumor::{Reason, Subject, Verdict};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// How a message travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carry {
+    /// A datagram; one too large for it goes on a channel. The number counts attempts: each takes
+    /// the next of the known ways.
+    Best(usize),
+    /// A datagram to this very place.
+    At(Way),
+    /// The channel it answers on, else like `Best(0)`.
+    Channel(Option<Channel>),
+    /// A channel, dialled if need be; a datagram if no channel can be had and it fits.
+    Stream,
+}
+
+/// A channel of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Channel {
+    pub stream: StreamId,
+    pub number: u32,
+}
+
+#[derive(Debug)]
+pub struct Send {
+    pub to: NodeId,
+    pub body: Body,
+    pub carry: Carry,
+}
+
+/// A fact that one feature learnt and others may need.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Notice {
+    /// A node was met by hello and has proved itself: it lives. `greeted` says who began.
+    Met {
+        id: NodeId,
+        greeted: bool,
+    },
+    /// A contact answered a hello at this address.
+    Contacted {
+        address: SocketAddr,
+        id: NodeId,
+    },
+    /// A contact cannot be had.
+    ContactFailed {
+        address: SocketAddr,
+        failure: Failure,
+    },
+    /// A record arrived that was not known, or a later life.
+    Recorded(NodeId),
+    /// A known node's record changed within its life.
+    RecordChanged(NodeId),
+    /// A record is missing that this node named.
+    Missing {
+        named_by: NodeId,
+    },
+    /// Our own record changed.
+    OwnChanged,
+    /// A node seen down by the engine's probe.
+    ProbeFailed(NodeId),
+    /// The vote says down.
+    Verdict(Verdict),
+    /// With nobody to ask: down on this node's own word.
+    AloneDown(Subject, Reason),
+    /// The vote says up: only our path is broken.
+    SeenUp {
+        id: NodeId,
+        by: NodeId,
+    },
+    /// Nobody answers us.
+    CutOff,
+    /// A state changed, whoever decided it.
+    Up(NodeId),
+    Suspect(NodeId),
+    Down(NodeId),
+    Left(NodeId),
+    /// Somebody holds a later generation or a verdict against us.
+    RenewAbove(crate::wire::ids::Generation),
+    /// A later life of ours is known elsewhere.
+    StartAbove(crate::wire::ids::Generation),
+    /// A dead node is to be forgotten.
+    Forget(Subject),
+    /// A local client waits for this node's word under this number: goodbye once it is sent.
+    Stop,
+    /// A parent was chosen or lost.
+    Parent(Option<NodeId>),
+}
+
+#[derive(Default)]
+pub struct Outbox {
+    pub outputs: VecDeque<Output>,
+    pub sends: VecDeque<Send>,
+    pub notices: VecDeque<Notice>,
+}
+
+impl Outbox {
+    pub fn send(&mut self, to: NodeId, body: Body) {
+        self.carry(to, body, Carry::Best(0));
+    }
+
+    pub fn carry(&mut self, to: NodeId, body: Body, carry: Carry) {
+        self.sends.push_back(Send { to, body, carry });
+    }
+
+    pub fn notice(&mut self, notice: Notice) {
+        self.notices.push_back(notice);
+    }
+
+    pub fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+}

@@ -1,0 +1,123 @@
+//! Table: what this node knows and says of itself.
+
+use crate::node::boundary::Options;
+use crate::wire::ids::{Generation, Name, NodeId};
+use crate::wire::limits::{ADDRESSES, RENEWAL_MS};
+use crate::wire::record::Record;
+use crate::wire::seal::Identity;
+use crate::wire::time::Time;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+pub struct Own {
+    pub identity: Identity,
+    pub id: NodeId,
+    pub options: Options,
+    pub record: Record,
+    /// The record as it is handed to others.
+    pub signed: Vec<u8>,
+    pub started: Time,
+    /// None: not tested yet, so not hidden for now.
+    pub hidden: Option<bool>,
+    pub last_renewal: Option<Time>,
+    /// Said goodbye, or is about to.
+    pub leaving: bool,
+    /// Since when this node believes itself cut off.
+    pub stale_since: Option<Time>,
+    /// Until when what arrives may be old: it waited in a buffer while the process slept.
+    pub waking_until: Time,
+    counters: BTreeMap<&'static str, u64>,
+}
+
+impl Own {
+    pub fn new(
+        identity: Identity,
+        options: Options,
+        start_counter: u64,
+        noise: u64,
+        now: Time,
+    ) -> Own {
+        let id = identity.id();
+        let keys = identity.public();
+        let name = options.name.clone().unwrap_or_else(|| Name::fallback(id));
+        let record = Record {
+            agreement_key: keys.agreement,
+            signing_key: keys.signing,
+            generation: Generation::first(start_counter),
+            sequence: 0,
+            name,
+            addresses: told(&options.addresses),
+            port: options.port,
+            parent: None,
+            hidden: false,
+            instance: (options.started_unix_s << 24) | (noise & 0xff_ffff),
+            public_ip: options.public_face,
+            deadend: options.deadend,
+            homes: Vec::new(),
+            attributes: Vec::new(),
+        };
+        let signed = record.sign(&identity);
+        Own {
+            identity,
+            id,
+            options,
+            record,
+            signed,
+            started: now,
+            hidden: None,
+            last_renewal: None,
+            leaving: false,
+            stale_since: None,
+            waking_until: Time::default(),
+            counters: BTreeMap::new(),
+        }
+    }
+
+    /// Changes the record; true if that made a difference and it was signed anew.
+    pub fn change(&mut self, change: impl FnOnce(&mut Record)) -> bool {
+        let before = self.record.clone();
+        change(&mut self.record);
+        if self.record == before {
+            return false;
+        }
+        self.record.sequence += 1;
+        self.signed = self.record.sign(&self.identity);
+        true
+    }
+
+    pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> bool {
+        self.options.addresses = addresses.to_vec();
+        self.change(|record| record.addresses = told(addresses))
+    }
+
+    pub fn is_own_address(&self, address: IpAddr) -> bool {
+        self.options.addresses.contains(&address)
+    }
+
+    /// Whether the generation may be renewed now: at most once a minute.
+    pub fn may_renew(&self, now: Time) -> bool {
+        self.last_renewal.is_none_or(|last| now.ms_since(last) >= RENEWAL_MS)
+    }
+
+    pub fn renew(&mut self, above: Generation, now: Time) {
+        self.last_renewal = Some(now);
+        let next = self.record.generation.max(above).renewed();
+        self.change(|record| {
+            record.generation = next;
+            record.sequence = 0;
+        });
+    }
+
+    /// Counts one thing that should not happen, for `version -v`.
+    pub fn count(&mut self, what: &'static str) {
+        *self.counters.entry(what).or_default() += 1;
+    }
+
+    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counters
+    }
+}
+
+fn told(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    addresses.iter().copied().take(ADDRESSES).collect()
+}

@@ -1,0 +1,252 @@
+//! The post office: datagrams in, opened, handed on or delivered; messages out, routed and sealed.
+//! Routing happens here and nowhere else.
+
+use crate::node::Node;
+use crate::node::boundary::{Output, Socket};
+use crate::node::outbox::{Carry, Channel, Send};
+use crate::node::roster::{Opened, stamp_checksum};
+use crate::node::routes::Way;
+use crate::wire::codec;
+use crate::wire::header::{Header, Kind, Malformed};
+use crate::wire::ids::NodeId;
+use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
+use crate::wire::message::{Age, Body, Envelope, Taken, Unsupported};
+use crate::wire::seal::OVERHEAD_BYTES;
+use rand::RngExt;
+use std::net::SocketAddr;
+
+/// Bytes an encoded envelope needs besides body and ages, at most.
+const ENVELOPE_BYTES: usize = 16;
+
+/// How a message came, and so how to answer it.
+#[derive(Clone, Copy)]
+pub struct Came {
+    pub way: Option<Way>,
+    pub hops: u8,
+    pub channel: Option<Channel>,
+}
+
+impl Came {
+    /// The carriage back the way it came.
+    pub fn back(&self) -> Carry {
+        self.way.map_or(Carry::Channel(self.channel), Carry::At)
+    }
+}
+
+impl Node {
+    pub(super) fn datagram(&mut self, socket: Socket, from: SocketAddr, bytes: &[u8]) {
+        if bytes.len() > DATAGRAM_BYTES {
+            self.t.own.count("oversized");
+            return;
+        }
+        let (header, rest) = match Header::parse(bytes) {
+            Ok(parsed) => parsed,
+            Err(Malformed::Version(version)) => {
+                self.t.own.count("other protocol version");
+                log::info!(target: "wire", "datagram of protocol version {version} from {from}");
+                return;
+            }
+            Err(_) => {
+                self.t.own.count("malformed");
+                return;
+            }
+        };
+        let t = &mut self.t;
+        if header.herd != 0 || header.epoch != 0 {
+            t.own.count("foreign herd");
+            return;
+        }
+        let way = Way { address: from, socket };
+        match header.kind {
+            Kind::HelloQuestion => self.hellos.question(t, way, &header, rest, bytes.len()),
+            Kind::HelloAnswer => self.hellos.answer(t, way, &header, rest),
+            Kind::Sealed if header.destination == t.own.id => self.sealed(way, &header, rest),
+            Kind::Sealed => self.hand_on(from, &header, bytes),
+            Kind::Channel => t.own.count("malformed"),
+        }
+    }
+
+    /// A datagram for somebody else: on towards it, unread.
+    fn hand_on(&mut self, from: SocketAddr, header: &Header, bytes: &[u8]) {
+        let t = &mut self.t;
+        let rostered = t.roster.contains(header.sender) || header.sender == t.own.id;
+        if t.own.record.deadend || header.hops >= HOPS || !rostered {
+            t.own.count("not relayed");
+            return;
+        }
+        let ways = t.routes.ways(header.destination, &t.own, &t.roster, t.now);
+        let Some(way) = ways.into_iter().find(|way| way.address != from) else {
+            t.own.count("not relayed");
+            return;
+        };
+        let mut bytes = bytes.to_vec();
+        bytes[2] = header.hops + 1;
+        t.own.count("relayed");
+        t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
+    }
+
+    fn sealed(&mut self, way: Way, header: &Header, rest: &[u8]) {
+        let t = &mut self.t;
+        let id = header.sender;
+        if let Some((_, _)) = self.hellos.pending_key(id).and_then(|key| key.open(header, rest)) {
+            self.hellos.proved(t, id, way);
+        }
+        if !t.roster.contains(id) {
+            t.own.count("unknown sender");
+            return;
+        }
+        let start = t.own.record.generation.start_counter();
+        match t.roster.open(header, rest, &t.own.identity, start, t.now) {
+            Opened::Plain(plain) => {
+                let came = Came { way: Some(way), hops: header.hops, channel: None };
+                self.opened(id, came, &plain);
+            }
+            Opened::Replayed => t.own.count("replayed"),
+            Opened::Forged => t.own.count("forged"),
+            Opened::Clone(former) => self.clone_lives(id, way, former),
+        }
+    }
+
+    /// Two lives of one identity speak: whichever started later is told.
+    fn clone_lives(&mut self, id: NodeId, way: Way, former: Vec<u8>) {
+        let t = &mut self.t;
+        t.own.count("clones heard");
+        let Some(peer) = t.roster.get(id) else { return };
+        let former_is_later = peer.former_instance() > Some(peer.record.instance);
+        let record = if former_is_later { peer.signed.clone() } else { former };
+        log::warn!(target: "roster", "two live nodes bear the identity of {} ({id}): a cloned image?", t.name(id));
+        let body = Body::Taken(Taken { record });
+        if former_is_later {
+            let header = Header::new(Kind::Sealed, id, t.own.id);
+            let random = t.random.random();
+            let plain = codec::encode(&envelope(&body, Vec::new(), None));
+            if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
+                t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
+            }
+        } else {
+            t.out.send(id, body);
+        }
+    }
+
+    /// Authentic word from a rostered node, however it came.
+    pub(super) fn opened(&mut self, from: NodeId, came: Came, plain: &[u8]) {
+        let Ok(envelope) = codec::decode::<Envelope>(plain) else {
+            self.t.own.count("malformed");
+            return;
+        };
+        self.heard(from, came);
+        self.ages(from, &envelope);
+        match Body::decode(envelope.number, &envelope.body) {
+            Some(Ok(body)) => self.body(from, came, body),
+            Some(Err(_)) if envelope.number == ASK => self.not_understood(from, came, &envelope),
+            Some(Err(_)) => self.t.own.count("malformed"),
+            None => self.not_understood(from, came, &envelope),
+        }
+    }
+
+    fn not_understood(&mut self, from: NodeId, came: Came, envelope: &Envelope) {
+        self.t.own.count("bodies not understood");
+        let ask = first_number(&envelope.body).filter(|_| envelope.number == ASK);
+        let body = Body::Unsupported(Unsupported { number: envelope.number, ask });
+        self.t.out.carry(from, body, came.back());
+    }
+
+    fn heard(&mut self, from: NodeId, came: Came) {
+        let t = &mut self.t;
+        if let Some(way) = came.way {
+            let moved = t.routes.heard(from, way, came.hops, t.now);
+            if moved {
+                self.nat.saw_peer(t, from, way);
+            }
+        }
+        if t.now >= t.own.waking_until {
+            t.roster.heard(from, t.own.id, t.now);
+        }
+        if let Some(since) = t.own.stale_since.take() {
+            log::info!(target: "members", "heard again after {} s cut off", t.now.ms_since(since) / 1_000);
+        }
+        self.members.heard_from(t, from);
+    }
+
+    fn ages(&mut self, from: NodeId, envelope: &Envelope) {
+        let t = &mut self.t;
+        if t.now < t.own.waking_until {
+            return;
+        }
+        for age in Age::read_all(&envelope.ages) {
+            if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
+                t.roster.heard_elsewhere(id, from, age.age_ms(), t.now);
+            }
+        }
+        if let Some(digest) = envelope.digest {
+            self.sync.digest(t, from, digest);
+        }
+    }
+
+    /// Routes, seals and sends one message.
+    pub(super) fn transmit(&mut self, send: Send) {
+        let Send { to, body, carry } = send;
+        if to == self.t.own.id {
+            return;
+        }
+        let encoded = codec::encode(&envelope(&body, Vec::new(), None)).len();
+        let fits = encoded + OVERHEAD_BYTES <= DATAGRAM_BYTES;
+        match carry {
+            Carry::At(way) if fits => self.send_datagram(to, &body, way),
+            Carry::Best(attempt) if fits => {
+                if let Some(way) = self.t.way(to, attempt) {
+                    self.send_datagram(to, &body, way);
+                }
+            }
+            Carry::Channel(Some(channel)) => self.send_on(Some(channel), to, &body, fits),
+            Carry::Channel(None) if fits => self.transmit(Send { to, body, carry: Carry::Best(0) }),
+            _ => self.send_on(None, to, &body, fits),
+        }
+    }
+
+    fn send_on(&mut self, channel: Option<Channel>, to: NodeId, body: &Body, fits: bool) {
+        let t = &mut self.t;
+        let ages = self.members.ages(t, to, usize::MAX);
+        let bytes = codec::encode(&envelope(body, ages, None));
+        let posted = match channel {
+            Some(channel) => self.links.post_on(t, channel, to, bytes),
+            None => Err(bytes),
+        };
+        let posted = posted.or_else(|bytes| self.links.post(t, to, bytes));
+        if posted.is_err() {
+            match self.t.way(to, 0).filter(|_| fits) {
+                Some(way) => self.send_datagram(to, body, way),
+                None => self.t.own.count("messages without a way"),
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, to: NodeId, body: &Body, way: Way) {
+        let t = &mut self.t;
+        let bare = codec::encode(&envelope(body, Vec::new(), None)).len();
+        let room = DATAGRAM_BYTES.saturating_sub(OVERHEAD_BYTES + ENVELOPE_BYTES + bare);
+        let ages = self.members.ages(t, to, room);
+        let digest = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
+        let plain = codec::encode(&envelope(body, ages, Some(digest)));
+        let header = Header::new(Kind::Sealed, to, t.own.id);
+        let random = t.random.random();
+        let start = t.own.record.generation.start_counter();
+        if let Some((counter, key)) = t.roster.seal_with(to, &t.own.identity, start) {
+            let bytes = key.seal(&header, counter, random, &plain);
+            t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
+        }
+    }
+}
+
+const ASK: u16 = 13;
+
+fn envelope(body: &Body, ages: Vec<u8>, digest: Option<u32>) -> Envelope {
+    Envelope { number: body.number(), body: body.encode(), ages, digest }
+}
+
+/// The first field of an encoded body, if it is a number.
+fn first_number(body: &[u8]) -> Option<u64> {
+    let mut decoder = minicbor::Decoder::new(body);
+    decoder.array().ok()?;
+    decoder.u64().ok()
+}

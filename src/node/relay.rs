@@ -1,0 +1,516 @@
+//! Requests under way: from local programs to nodes, and from other nodes to us.
+//!
+//! An ask is repeated until it is answered, each time on another of the known ways, with the same
+//! number: a node that carried it out already repeats its answer and does nothing twice.
+
+use crate::node::boundary::Output;
+use crate::node::execute::{execute, find};
+use crate::node::hellos::Why;
+use crate::node::outbox::{Carry, Channel};
+use crate::node::tables::Tables;
+use crate::wire::codec;
+use crate::wire::command::{Command, Scope};
+use crate::wire::control::{Part, Request};
+use crate::wire::ids::{ClientId, NodeId, RequestId};
+use crate::wire::info::{Event, State};
+use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS};
+use crate::wire::message::{Answer, Ask, Body};
+use crate::wire::reply::{ErrorCode, Failure, Reply};
+use crate::wire::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+/// Longest wait between two tries of one ask.
+const AGAIN_MOST_MS: u64 = 800;
+/// From this attempt on a channel is tried too.
+const STREAM_ATTEMPT: u32 = 4;
+/// Bytes of answers kept for asks that may be repeated.
+const KEPT_ANSWERS_BYTES: usize = 8 << 20;
+
+/// A contact that a parked request waits for: to be greeted until then.
+pub struct Greet {
+    pub address: SocketAddr,
+    pub why: Why,
+}
+
+struct Waiting {
+    client: ClientId,
+    client_number: u64,
+    command: Command,
+    deadline: Time,
+    wait_ms: u64,
+    /// Every node was asked, this one too.
+    all: bool,
+    targets: BTreeMap<NodeId, Target>,
+}
+
+struct Target {
+    next: Time,
+    attempts: u32,
+    parts: BTreeMap<u16, Answer>,
+    /// Parts handed to the client so far.
+    handed: u16,
+}
+
+struct Parked {
+    address: SocketAddr,
+    client: ClientId,
+    request: Request,
+    deadline: Time,
+}
+
+struct Executed {
+    answers: Vec<Answer>,
+    bytes: usize,
+    until: Time,
+}
+
+#[derive(Default)]
+pub struct Relay {
+    next_number: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    parked: Vec<Parked>,
+    executed: BTreeMap<RequestId, Executed>,
+    kept_bytes: usize,
+    watching: BTreeSet<(ClientId, u64)>,
+}
+
+impl Relay {
+    /// A local program asks. Gives a contact to greet first, if the request needs one.
+    pub fn request(&mut self, t: &mut Tables, client: ClientId, request: Request) -> Option<Greet> {
+        if self.waiting.len() + self.parked.len() >= REQUESTS {
+            let text = format!("limit of {REQUESTS} requests under way reached");
+            fail(t, client, request.number, "", Failure::new(ErrorCode::Limit, text), true);
+            return None;
+        }
+        if request.command == Command::Watch && request.scope == Scope::Here {
+            self.watching.insert((client, request.number));
+            return None;
+        }
+        match request.scope.clone() {
+            Scope::Here => self.here(t, client, &request, true),
+            Scope::All => self.all(t, client, request),
+            Scope::Node(text) => return self.one(t, client, request, &text),
+        }
+        None
+    }
+
+    fn here(&mut self, t: &mut Tables, client: ClientId, request: &Request, done: bool) {
+        let replies = execute(t, &request.command);
+        let count = replies.len();
+        for (at, reply) in replies.into_iter().enumerate() {
+            let last = at + 1 == count;
+            let part = Part {
+                number: request.number,
+                node: t.own.record.name.to_string(),
+                id: t.own.id,
+                reply,
+                last,
+                done: done && last,
+            };
+            t.out.output(Output::Part { client, part });
+        }
+    }
+
+    fn one(
+        &mut self,
+        t: &mut Tables,
+        client: ClientId,
+        request: Request,
+        text: &str,
+    ) -> Option<Greet> {
+        let address = address_of(text, t.own.record.port);
+        match (find(t, text), address) {
+            (Ok(id), _) if id == t.own.id => self.here(t, client, &request, true),
+            (Ok(id), address) => {
+                let state = t.roster.get(id).map(|peer| peer.state);
+                let dead = matches!(state, Some(State::Down | State::Left));
+                match address {
+                    // What is typed as an address is greeted though its last node is dead.
+                    Some(address) if dead => return self.park(t, client, request, address),
+                    _ if dead => {
+                        let why = why_dead(t, id);
+                        fail(t, client, request.number, &t.name(id), why, true);
+                    }
+                    _ => self.ask(t, client, request, vec![id]),
+                }
+            }
+            (Err(failure), Some(address)) if failure.code == ErrorCode::UnknownNode => {
+                return self.park(t, client, request, address);
+            }
+            (Err(failure), _) => fail(t, client, request.number, "", failure, true),
+        }
+        None
+    }
+
+    fn park(
+        &mut self,
+        t: &Tables,
+        client: ClientId,
+        request: Request,
+        address: SocketAddr,
+    ) -> Option<Greet> {
+        let deadline = t.now.plus_ms(wait_ms(&request));
+        self.parked.push(Parked { address, client, request, deadline });
+        Some(Greet { address, why: Why::Typed { until: deadline } })
+    }
+
+    fn all(&mut self, t: &mut Tables, client: ClientId, request: Request) {
+        let mut ask = Vec::new();
+        let mut dead = Vec::new();
+        for (id, peer) in t.roster.iter() {
+            match peer.state {
+                State::Left => {}
+                State::Down if t.roster.is_replaced(peer) => {}
+                State::Down => dead.push(id),
+                State::Alive | State::Suspect => ask.push(id),
+            }
+        }
+        let stops = request.command == Command::Stop;
+        let done = ask.is_empty();
+        for id in dead {
+            let why = why_dead(t, id);
+            let name = t.name(id);
+            fail(t, client, request.number, &name, why, false);
+        }
+        // `all stop`: the others first, then this node.
+        if !stops || done {
+            self.here(t, client, &request, done);
+        }
+        if !done {
+            self.ask(t, client, request, ask);
+        }
+    }
+
+    fn ask(&mut self, t: &mut Tables, client: ClientId, request: Request, ids: Vec<NodeId>) {
+        let wait_ms = wait_ms(&request);
+        let target =
+            |id| (id, Target { next: t.now, attempts: 0, parts: BTreeMap::new(), handed: 0 });
+        let waiting = Waiting {
+            client,
+            client_number: request.number,
+            command: request.command.clone(),
+            deadline: t.now.plus_ms(wait_ms),
+            wait_ms,
+            all: request.scope == Scope::All,
+            targets: ids.into_iter().map(target).collect(),
+        };
+        // Numbers of a later start are higher, so that no node takes them for a repeat.
+        self.next_number = self.next_number.max(t.own.record.generation.0 << 8) + 1;
+        self.waiting.insert(self.next_number, waiting);
+        self.tries(t);
+    }
+
+    fn tries(&mut self, t: &mut Tables) {
+        for (number, waiting) in &mut self.waiting {
+            let left_ms = waiting.deadline.ms_since(t.now);
+            for (id, target) in &mut waiting.targets {
+                if target.next > t.now {
+                    continue;
+                }
+                let again_ms = t.patience_ms(*id) << target.attempts.min(4);
+                target.next = t.now.plus_ms(again_ms.min(AGAIN_MOST_MS));
+                let command = waiting.command.clone();
+                let ask = Ask { number: *number, wait_ms: left_ms, command };
+                let carry = carry_for(t, *id, target.attempts);
+                target.attempts += 1;
+                t.out.carry(*id, Body::Ask(ask), carry);
+            }
+        }
+    }
+
+    /// Another node asks.
+    pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, channel: Option<Channel>) {
+        let request = RequestId { origin: from, number: ask.number };
+        if !self.executed.contains_key(&request) {
+            let answers =
+                if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
+                    let text = format!("its limit of {REQUESTS} requests under way is reached");
+                    vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
+                } else {
+                    execute(t, &ask.command)
+                };
+            self.remember(t, request, ask.wait_ms, answers);
+        }
+        let Some(executed) = self.executed.get(&request) else { return };
+        let carry = Carry::Channel(channel);
+        for answer in executed.answers.clone() {
+            t.out.carry(from, Body::Answer(answer), carry);
+        }
+    }
+
+    fn remember(&mut self, t: &Tables, request: RequestId, wait_ms: u64, replies: Vec<Reply>) {
+        let count = replies.len().min(PARTS);
+        let answers: Vec<Answer> = replies
+            .into_iter()
+            .take(PARTS)
+            .enumerate()
+            .map(|(at, reply)| Answer {
+                number: request.number,
+                part: at as u16,
+                last: at + 1 == count,
+                reply,
+            })
+            .collect();
+        let bytes = answers.iter().map(|answer| codec::encode(answer).len()).sum();
+        self.kept_bytes += bytes;
+        // A late duplicate may still be on its way when the asker has given up.
+        let until = t.now.plus_ms(wait_ms.min(ANSWER_MAX_MS) + ANSWER_MS);
+        self.executed.insert(request, Executed { answers, bytes, until });
+    }
+
+    /// A part of an answer arrived.
+    pub fn answered(&mut self, t: &mut Tables, from: NodeId, answer: Answer) {
+        let Some(waiting) = self.waiting.get_mut(&answer.number) else { return };
+        let Some(target) = waiting.targets.get_mut(&from) else { return };
+        if usize::from(answer.part) >= PARTS || answer.part < target.handed {
+            return;
+        }
+        let number = answer.number;
+        target.parts.insert(answer.part, answer);
+        let mut finished = false;
+        let mut ready = Vec::new();
+        while let Some(next) = target.parts.remove(&target.handed) {
+            target.handed += 1;
+            finished = next.last;
+            ready.push(next);
+            if finished {
+                break;
+            }
+        }
+        if finished {
+            waiting.targets.remove(&from);
+        }
+        let all_done = waiting.targets.is_empty();
+        let (client, client_number) = (waiting.client, waiting.client_number);
+        let last_is_local = waiting.command == Command::Stop && waiting.all;
+        for answer in ready {
+            let done = answer.last && all_done && !last_is_local;
+            let part = Part {
+                number: client_number,
+                node: t.name(from),
+                id: from,
+                reply: answer.reply,
+                last: answer.last,
+                done,
+            };
+            t.out.output(Output::Part { client, part });
+        }
+        if all_done {
+            self.finish(t, number);
+        }
+    }
+
+    /// A request has no targets left: `all stop` ends with this node itself.
+    fn finish(&mut self, t: &mut Tables, number: u64) {
+        let Some(waiting) = self.waiting.remove(&number) else { return };
+        if waiting.command == Command::Stop && waiting.all {
+            let request = Request {
+                number: waiting.client_number,
+                scope: Scope::Here,
+                command: Command::Stop,
+                timeout_ms: 0,
+            };
+            self.here(t, waiting.client, &request, true);
+        }
+    }
+
+    /// One node will not answer any more.
+    fn give_up(&mut self, t: &mut Tables, number: u64, id: NodeId, failure: Failure) {
+        let Some(waiting) = self.waiting.get_mut(&number) else { return };
+        if waiting.targets.remove(&id).is_none() {
+            return;
+        }
+        let all_done = waiting.targets.is_empty();
+        let last_is_local = waiting.command == Command::Stop && waiting.all;
+        let (client, client_number) = (waiting.client, waiting.client_number);
+        let name = t.name(id);
+        let part = Part {
+            number: client_number,
+            node: name,
+            id,
+            reply: Reply::Error(failure),
+            last: true,
+            done: all_done && !last_is_local,
+        };
+        t.out.output(Output::Part { client, part });
+        if all_done {
+            self.finish(t, number);
+        }
+    }
+
+    /// A node went down or left: whoever waits for it need not.
+    pub fn gone(&mut self, t: &mut Tables, id: NodeId) {
+        let numbers: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.targets.contains_key(&id))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in numbers {
+            let why = why_dead(t, id);
+            self.give_up(t, number, id, why);
+        }
+    }
+
+    /// The body of an ask was not understood there: it is older than the command.
+    pub fn unsupported(&mut self, t: &mut Tables, from: NodeId, number: u64) {
+        let text = "it does not know this command: its program is older";
+        self.give_up(t, number, from, Failure::new(ErrorCode::Unsupported, text));
+    }
+
+    /// A contact answered: requests parked for its address go on.
+    pub fn contacted(&mut self, t: &mut Tables, address: SocketAddr, id: NodeId) {
+        let (ready, parked): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.parked).into_iter().partition(|p| p.address == address);
+        self.parked = parked;
+        for Parked { client, request, .. } in ready {
+            self.ask(t, client, request, vec![id]);
+        }
+    }
+
+    pub fn contact_failed(&mut self, t: &mut Tables, address: SocketAddr, failure: &Failure) {
+        let (over, parked): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.parked).into_iter().partition(|p| p.address == address);
+        self.parked = parked;
+        for Parked { client, request, .. } in over {
+            let node = match &request.scope {
+                Scope::Node(text) => text.clone(),
+                _ => String::new(),
+            };
+            fail(t, client, request.number, &node, failure.clone(), true);
+        }
+    }
+
+    pub fn client_gone(&mut self, client: ClientId) {
+        self.watching.retain(|(watching, _)| *watching != client);
+        self.parked.retain(|parked| parked.client != client);
+        self.waiting.retain(|_, waiting| waiting.client != client);
+    }
+
+    /// Something happened: whoever watches is told.
+    pub fn event(&self, t: &mut Tables, event: &Event) {
+        for (client, number) in &self.watching {
+            let part = Part {
+                number: *number,
+                node: t.own.record.name.to_string(),
+                id: t.own.id,
+                reply: Reply::Event(event.clone()),
+                last: false,
+                done: false,
+            };
+            t.out.output(Output::Part { client: *client, part });
+        }
+    }
+
+    pub fn is_busy(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        self.tries(t);
+        let now = t.now;
+        let mut over = Vec::new();
+        for (number, waiting) in self.waiting.iter().filter(|(_, w)| w.deadline <= now) {
+            for id in waiting.targets.keys() {
+                over.push((*number, *id, waiting.wait_ms));
+            }
+        }
+        for (number, id, wait_ms) in over {
+            let text = format!("no answer within {} s{}", wait_ms.div_ceil(1_000), hint(t, id));
+            self.give_up(t, number, id, Failure::new(ErrorCode::NoAnswer, text));
+        }
+        // Contacts end by themselves a little earlier; this is for one that was displaced.
+        let late: Vec<SocketAddr> = self
+            .parked
+            .iter()
+            .filter(|parked| parked.deadline.plus_ms(500) <= now)
+            .map(|parked| parked.address)
+            .collect();
+        for address in late {
+            let text = format!("no daustd answers at {address}");
+            let failure = Failure::new(ErrorCode::Unreachable, text);
+            self.contact_failed(t, address, &failure);
+        }
+        let kept_bytes = &mut self.kept_bytes;
+        self.executed.retain(|_, executed| {
+            let keep = executed.until > now;
+            *kept_bytes -= if keep { 0 } else { executed.bytes };
+            keep
+        });
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let waiting = self.waiting.values().flat_map(|waiting| {
+            waiting.targets.values().map(|target| target.next.min(waiting.deadline))
+        });
+        let parked = self.parked.iter().map(|parked| parked.deadline.plus_ms(500));
+        waiting.chain(parked).min()
+    }
+}
+
+fn wait_ms(request: &Request) -> u64 {
+    match request.timeout_ms {
+        0 => ANSWER_MS,
+        given => given.min(ANSWER_MAX_MS),
+    }
+}
+
+/// Attempts take the known ways in turn; from the third on every other one goes through a third
+/// node, and one by channel.
+fn carry_for(t: &mut Tables, id: NodeId, attempt: u32) -> Carry {
+    if attempt == STREAM_ATTEMPT {
+        return Carry::Stream;
+    }
+    if attempt >= 2 && attempt % 2 == 1 {
+        let through = t.some_live(id).into_iter().find(|other| {
+            t.roster.get(*other).is_some_and(|peer| !peer.record.hidden && !peer.record.deadend)
+        });
+        if let Some(way) = through.and_then(|other| t.way(other, 0)) {
+            return Carry::At(way);
+        }
+    }
+    Carry::Best(attempt as usize)
+}
+
+fn address_of(text: &str, port: u16) -> Option<SocketAddr> {
+    match (text.parse::<SocketAddr>(), text.parse::<IpAddr>()) {
+        (Ok(address), _) => Some(address),
+        (_, Ok(ip)) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
+}
+
+fn why_dead(t: &Tables, id: NodeId) -> Failure {
+    let Some(peer) = t.roster.get(id) else {
+        return Failure::new(ErrorCode::UnknownNode, "forgotten");
+    };
+    let seconds = peer.age_ms(t.now) / 1_000;
+    let text = match peer.state {
+        State::Left => format!("left {seconds} s ago"),
+        _ => format!("down for {seconds} s"),
+    };
+    Failure::new(ErrorCode::NoAnswer, text)
+}
+
+fn hint(t: &Tables, id: NodeId) -> String {
+    let Some(peer) = t.roster.get(id) else { return String::new() };
+    match (peer.state, peer.record.hidden, peer.record.parent) {
+        (State::Suspect, ..) => format!("; suspect: {}", peer.reason),
+        (_, true, Some(parent)) => format!("; it is reached through {}", t.name(parent)),
+        (_, true, None) => "; it is hidden and has no parent yet".to_string(),
+        _ => String::new(),
+    }
+}
+
+fn fail(t: &mut Tables, client: ClientId, number: u64, node: &str, failure: Failure, done: bool) {
+    let part = Part {
+        number,
+        node: node.to_string(),
+        id: NodeId::ANYBODY,
+        reply: Reply::Error(failure),
+        last: true,
+        done,
+    };
+    t.out.output(Output::Part { client, part });
+}

@@ -1,0 +1,414 @@
+//! Table: who is known. Records, keys, states, names, and when each node was last heard.
+//!
+//! The engine under `members` decides who is alive; the roster remembers what it decided and
+//! decorates it. Nobody is forgotten by itself but the longest dead beyond a named limit.
+
+use crate::wire::header::Header;
+use crate::wire::ids::{Name, NodeId};
+use crate::wire::info::State;
+use crate::wire::limits::{NODES, REMEMBERED_DEAD};
+use crate::wire::record::Record;
+use crate::wire::seal::{Identity, PairKey, ReplayWindow};
+use crate::wire::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// How long the key of a peer's former life is kept, to notice that it still lives: a clone.
+const FORMER_KEY_MS: u64 = 60_000;
+/// Word under a former key proves a clone only so long after the new life began: before, it may
+/// have been under way.
+const FORMER_WORD_MS: u64 = 3_000;
+
+/// An ICMP error must quote one of the last datagrams sent to that node.
+const RECENTLY_SENT: u64 = 16;
+
+pub struct Peer {
+    pub record: Record,
+    /// The record as it was signed, to hand on.
+    pub signed: Vec<u8>,
+    pub state: State,
+    pub state_since: Time,
+    /// Why it is suspect or down; empty otherwise.
+    pub reason: String,
+    /// Counts up: the lower one was known first.
+    pub known_order: u64,
+    /// When the herd last heard it, microseconds of our clock; before our boot it is negative.
+    pub heard_us: i64,
+    pub heard_by: NodeId,
+    /// When it was last heard by this node itself.
+    pub heard_here: Option<Time>,
+    key: Option<PairKey>,
+    former: Option<Former>,
+    window: ReplayWindow,
+    counter: u64,
+}
+
+struct Former {
+    key: PairKey,
+    window: ReplayWindow,
+    record: Record,
+    signed: Vec<u8>,
+    counter: u64,
+    since: Time,
+}
+
+impl Peer {
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Alive | State::Suspect)
+    }
+
+    pub fn age_ms(&self, now: Time) -> u64 {
+        (now.0 as i64).saturating_sub(self.heard_us).max(0) as u64 / 1_000
+    }
+}
+
+/// What putting a record into the roster did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Put {
+    /// A node not known before.
+    New,
+    /// A later life of a known node.
+    Later,
+    /// Something else of it changed.
+    Changed,
+    /// Nothing new.
+    Same,
+    /// The limit of known nodes is reached.
+    Full,
+}
+
+/// What opening a sealed datagram gave.
+pub enum Opened {
+    Plain(Vec<u8>),
+    /// Authentic under the key of the peer's former life, whose record this is: both live.
+    Clone(Vec<u8>),
+    Replayed,
+    Forged,
+}
+
+#[derive(Default)]
+pub struct Roster {
+    peers: BTreeMap<NodeId, Peer>,
+    names: BTreeMap<Name, BTreeSet<NodeId>>,
+    next_order: u64,
+    digest: u32,
+}
+
+impl Roster {
+    pub fn get(&self, id: NodeId) -> Option<&Peer> {
+        self.peers.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
+        self.peers.get_mut(&id)
+    }
+
+    pub fn contains(&self, id: NodeId) -> bool {
+        self.peers.contains_key(&id)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.peers.iter().map(|(id, peer)| (*id, peer))
+    }
+
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    pub fn live(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.iter().filter(|(_, peer)| peer.is_live())
+    }
+
+    /// Takes a checked record. A new node starts in `state`; a known one keeps its own.
+    pub fn put(&mut self, record: Record, signed: Vec<u8>, state: State, now: Time) -> Put {
+        let id = record.id();
+        if let Some(peer) = self.peers.get_mut(&id) {
+            if record.stamp() <= peer.record.stamp() {
+                return Put::Same;
+            }
+            let later_life =
+                record.generation.start_counter() != peer.record.generation.start_counter();
+            let later = record.generation > peer.record.generation;
+            if record.name != peer.record.name {
+                unname(&mut self.names, &peer.record.name, id);
+                self.names.entry(record.name.clone()).or_default().insert(id);
+            }
+            if later_life {
+                peer.start_life(now);
+            }
+            self.digest ^= peer.checksum(id);
+            peer.record = record;
+            peer.signed = signed;
+            self.digest ^= peer.checksum(id);
+            return if later { Put::Later } else { Put::Changed };
+        }
+        if self.len() >= NODES && !self.forget_one_dead() {
+            return Put::Full;
+        }
+        self.names.entry(record.name.clone()).or_default().insert(id);
+        let peer = Peer::new(record, signed, state, self.next_order, now);
+        self.next_order += 1;
+        self.digest ^= peer.checksum(id);
+        self.peers.insert(id, peer);
+        Put::New
+    }
+
+    pub fn set_state(&mut self, id: NodeId, state: State, reason: &str, now: Time) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if peer.state == state {
+            return false;
+        }
+        self.digest ^= peer.checksum(id);
+        peer.state = state;
+        peer.state_since = now;
+        peer.reason = reason.to_string();
+        self.digest ^= peer.checksum(id);
+        self.keep_dead_within_limit();
+        true
+    }
+
+    pub fn forget(&mut self, id: NodeId) {
+        if let Some(peer) = self.peers.remove(&id) {
+            unname(&mut self.names, &peer.record.name, id);
+            self.digest ^= peer.checksum(id);
+        }
+    }
+
+    /// Authentic word from `id` arrived here.
+    pub fn heard(&mut self, id: NodeId, own: NodeId, now: Time) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.heard_here = Some(now);
+            peer.heard_us = peer.heard_us.max(now.0 as i64);
+            peer.heard_by = own;
+        }
+    }
+
+    /// Somebody else heard `id`, `age_ms` ago.
+    pub fn heard_elsewhere(&mut self, id: NodeId, by: NodeId, age_ms: u64, now: Time) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let heard_us = now.0 as i64 - age_ms.min(i64::MAX as u64 / 2_000) as i64 * 1_000;
+            if heard_us > peer.heard_us {
+                peer.heard_us = heard_us;
+                peer.heard_by = by;
+            }
+        }
+    }
+
+    /// The id that begins with these bytes, if just one known node's does.
+    pub fn by_prefix(&self, prefix: [u8; 4]) -> Option<NodeId> {
+        let low = u64::from(u32::from_be_bytes(prefix)) << 32;
+        let mut fits = self.peers.range(NodeId(low)..=NodeId(low | u64::from(u32::MAX)));
+        let (id, _) = fits.next()?;
+        fits.next().is_none().then_some(*id)
+    }
+
+    pub fn by_name(&self, name: &str) -> Vec<NodeId> {
+        let Ok(name) = name.parse::<Name>() else { return Vec::new() };
+        self.names.get(&name).map(|ids| ids.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// A checksum over the records of the living; equal rosters have equal ones.
+    pub fn digest(&self) -> u32 {
+        self.digest
+    }
+
+    /// The name `id` is shown under. The one known first bears the bare name, a live one before a
+    /// dead one; `own` is this node, known before anybody.
+    pub fn shown_name(&self, id: NodeId, own: (NodeId, &Name)) -> String {
+        if id == own.0 {
+            return own.1.to_string();
+        }
+        let Some(peer) = self.peers.get(&id) else { return id.short() };
+        let name = &peer.record.name;
+        let bearer = self.names.get(name).into_iter().flatten().min_by_key(|id| {
+            let peer = &self.peers[id];
+            (!peer.is_live(), peer.known_order)
+        });
+        if name != own.1 && bearer == Some(&id) {
+            name.to_string()
+        } else {
+            format!("{name}~{}", id.short())
+        }
+    }
+
+    /// Whether a dead node's name and address were taken by a live one.
+    pub fn is_replaced(&self, peer: &Peer) -> bool {
+        let address = peer.record.addresses.first();
+        !peer.is_live()
+            && self
+                .names
+                .get(&peer.record.name)
+                .into_iter()
+                .flatten()
+                .map(|id| &self.peers[id])
+                .any(|other| other.is_live() && other.record.addresses.first() == address)
+    }
+
+    fn forget_one_dead(&mut self) -> bool {
+        let dead = self.iter().filter(|(_, peer)| !peer.is_live());
+        let Some((id, _)) = dead.min_by_key(|(_, peer)| peer.heard_us) else { return false };
+        log::warn!(target: "roster", "forgot {id}: the limit of known nodes is reached and it was silent for longest");
+        self.forget(id);
+        true
+    }
+
+    fn keep_dead_within_limit(&mut self) {
+        if self.len() > REMEMBERED_DEAD
+            && self.iter().filter(|(_, peer)| !peer.is_live()).count() > REMEMBERED_DEAD
+        {
+            self.forget_one_dead();
+        }
+    }
+
+    /// The next counter and the key to seal a datagram to `id` with.
+    pub fn seal_with(
+        &mut self,
+        id: NodeId,
+        identity: &Identity,
+        start_counter: u64,
+    ) -> Option<(u64, &PairKey)> {
+        let peer = self.peers.get_mut(&id)?;
+        peer.counter += 1;
+        let counter = peer.counter;
+        peer.key(identity, start_counter).map(|key| (counter, key))
+    }
+
+    /// Seals for a peer's former life, which still speaks.
+    pub fn seal_to_former(
+        &mut self,
+        header: &Header,
+        random: [u8; 16],
+        plain: &[u8],
+    ) -> Option<Vec<u8>> {
+        let former = self.peers.get_mut(&header.destination)?.former.as_mut()?;
+        former.counter += 1;
+        Some(former.key.seal(header, former.counter, random, plain))
+    }
+
+    /// Our own start counter changed: every shared key is another.
+    pub fn renew_keys(&mut self, now: Time) {
+        for peer in self.peers.values_mut() {
+            peer.key = None;
+            peer.window = ReplayWindow::default();
+            peer.counter = peer.counter.max(now.0);
+        }
+    }
+
+    /// Whether this counter was used for a datagram to `id` lately: at most a window ago.
+    pub fn was_sent(&self, id: NodeId, counter: u64) -> bool {
+        self.get(id)
+            .is_some_and(|peer| counter <= peer.counter && peer.counter - counter < RECENTLY_SENT)
+    }
+
+    pub fn open(
+        &mut self,
+        header: &Header,
+        rest: &[u8],
+        identity: &Identity,
+        start_counter: u64,
+        now: Time,
+    ) -> Opened {
+        let Some(peer) = self.peers.get_mut(&header.sender) else { return Opened::Forged };
+        if let Some((counter, plain)) =
+            peer.key(identity, start_counter).and_then(|key| key.open(header, rest))
+        {
+            return if peer.window.take(counter) { Opened::Plain(plain) } else { Opened::Replayed };
+        }
+        let fresh = |former: &&mut Former| now.ms_since(former.since) < FORMER_KEY_MS;
+        let Some(former) = peer.former.as_mut().filter(fresh) else { return Opened::Forged };
+        match former.key.open(header, rest) {
+            Some((counter, _)) if former.window.take(counter) => {
+                let late = now.ms_since(former.since) >= FORMER_WORD_MS;
+                if late { Opened::Clone(former.signed.clone()) } else { Opened::Replayed }
+            }
+            Some(_) => Opened::Replayed,
+            None => Opened::Forged,
+        }
+    }
+}
+
+impl Peer {
+    fn new(record: Record, signed: Vec<u8>, state: State, known_order: u64, now: Time) -> Peer {
+        Peer {
+            heard_by: record.id(),
+            record,
+            signed,
+            state,
+            state_since: now,
+            reason: String::new(),
+            known_order,
+            heard_us: now.0 as i64,
+            heard_here: None,
+            key: None,
+            former: None,
+            window: ReplayWindow::default(),
+            // Above all counters an earlier entry for the same peer can have used.
+            counter: now.0,
+        }
+    }
+
+    /// What it adds to the roster's checksum.
+    fn checksum(&self, id: NodeId) -> u32 {
+        if self.is_live() { stamp_checksum(id, &self.record) } else { 0 }
+    }
+
+    fn start_life(&mut self, now: Time) {
+        self.former = self.key.take().map(|key| Former {
+            key,
+            window: self.window,
+            record: self.record.clone(),
+            signed: self.signed.clone(),
+            counter: self.counter,
+            since: now,
+        });
+        self.window = ReplayWindow::default();
+        self.counter = self.counter.max(now.0);
+    }
+
+    /// The instance of the life before this one, if its key is still kept.
+    pub fn former_instance(&self) -> Option<u64> {
+        self.former.as_ref().map(|former| former.record.instance)
+    }
+
+    fn key(&mut self, identity: &Identity, start_counter: u64) -> Option<&PairKey> {
+        if self.key.is_none() {
+            let start = self.record.generation.start_counter();
+            self.key = identity.pair_key(start_counter, &self.record.keys(), start);
+        }
+        self.key.as_ref()
+    }
+}
+
+fn unname(names: &mut BTreeMap<Name, BTreeSet<NodeId>>, name: &Name, id: NodeId) {
+    if let Some(ids) = names.get_mut(name) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            names.remove(name);
+        }
+    }
+}
+
+/// Four bytes that change whenever a record does.
+pub fn stamp_checksum(id: NodeId, record: &Record) -> u32 {
+    let mut sum = id.0 ^ record.generation.0.rotate_left(24) ^ record.sequence.rotate_left(48);
+    sum = (sum ^ (sum >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (sum >> 32) as u32
+}
+
+/// Whether others may be let into an open herd from here: private, link-local or loopback.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            v4.is_private() || v4.is_link_local() || v4.is_loopback() || shared
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_private(v4.into()),
+            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        },
+    }
+}

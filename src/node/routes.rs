@@ -1,0 +1,219 @@
+//! Table: how each node is reached. Features say "to that id"; this table says where the datagram
+//! goes next.
+//!
+//! Answers go to where the last authentic datagram came from. A hidden node is reached through
+//! its parent unless it was heard directly a moment ago: a mapping that happens to be open in a
+//! NAT does not make it direct for long.
+
+use crate::node::boundary::Socket;
+use crate::node::own::Own;
+use crate::node::roster::Roster;
+use crate::wire::ids::NodeId;
+use crate::wire::limits::HOPS;
+use crate::wire::time::Time;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// How long the way a node was last heard on is trusted.
+const FRESH_MS: u64 = 30_000;
+/// The same for a hidden node that is not our child: NATs forget.
+const FRESH_HIDDEN_MS: u64 = 10_000;
+/// How long a broken path is gone around before it is tried again.
+const AROUND_MS: u64 = 60_000;
+
+/// Where to send: an address, and from which of our sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Way {
+    pub address: SocketAddr,
+    pub socket: Socket,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Path {
+    /// Where its last authentic datagram came from, over how many hops, and when.
+    last: Option<(Way, u8, Time)>,
+    /// The same for the last one that came directly.
+    direct: Option<(Way, Time)>,
+    /// The direct path is broken: go around through this node until then.
+    around: Option<(NodeId, Time)>,
+    /// Counts failures: which of the told addresses is tried first.
+    turn: usize,
+    pub rtt_us: Option<u64>,
+    /// Its host said that nobody listens there.
+    pub refused: Option<Time>,
+}
+
+#[derive(Default)]
+pub struct Routes {
+    paths: BTreeMap<NodeId, Path>,
+}
+
+impl Routes {
+    pub fn get(&self, id: NodeId) -> Option<&Path> {
+        self.paths.get(&id)
+    }
+
+    pub fn forget(&mut self, id: NodeId) {
+        self.paths.remove(&id);
+    }
+
+    /// An authentic datagram from `id` came from there. True if it came directly and from
+    /// another place than before.
+    pub fn heard(&mut self, id: NodeId, way: Way, hops: u8, now: Time) -> bool {
+        let path = self.paths.entry(id).or_default();
+        path.last = Some((way, hops, now));
+        path.refused = None;
+        if hops > 0 {
+            return false;
+        }
+        let moved = path.direct.is_none_or(|(before, _)| before.address != way.address);
+        path.direct = Some((way, now));
+        moved
+    }
+
+    pub fn measured(&mut self, id: NodeId, rtt_us: u64) {
+        let path = self.paths.entry(id).or_default();
+        path.rtt_us = Some(match path.rtt_us {
+            Some(before) => (before * 7 + rtt_us) / 8,
+            None => rtt_us,
+        });
+    }
+
+    pub fn rtt_us(&self, id: NodeId) -> Option<u64> {
+        self.paths.get(&id)?.rtt_us
+    }
+
+    pub fn refused(&mut self, id: NodeId, now: Time) {
+        self.paths.entry(id).or_default().refused = Some(now);
+    }
+
+    /// The path to `id` is broken though others reach it: go around through one of them.
+    pub fn go_around(&mut self, id: NodeId, through: NodeId, now: Time) {
+        let path = self.paths.entry(id).or_default();
+        path.around = Some((through, now.plus_ms(AROUND_MS)));
+        path.direct = None;
+    }
+
+    /// Something sent to `id` got no answer: prefer another of its addresses next time.
+    pub fn failed(&mut self, id: NodeId) {
+        self.paths.entry(id).or_default().turn += 1;
+    }
+
+    /// The address a node was heard under directly, lately.
+    pub fn seen_directly(&self, id: NodeId, now: Time) -> Option<SocketAddr> {
+        let (way, at) = self.paths.get(&id)?.direct?;
+        (now.ms_since(at) < FRESH_MS).then_some(way.address)
+    }
+
+    /// All ways to try for `id`, best first, at most [`HOPS`] of them.
+    pub fn ways(&self, id: NodeId, own: &Own, roster: &Roster, now: Time) -> Vec<Way> {
+        let mut ways = Vec::new();
+        self.collect(id, own, roster, now, HOPS, &mut ways);
+        ways.truncate(usize::from(HOPS));
+        ways
+    }
+
+    /// Where attempt number `attempt` for `id` goes.
+    pub fn next(
+        &self,
+        id: NodeId,
+        own: &Own,
+        roster: &Roster,
+        now: Time,
+        attempt: usize,
+    ) -> Option<Way> {
+        let ways = self.ways(id, own, roster, now);
+        (!ways.is_empty()).then(|| ways[attempt % ways.len()])
+    }
+
+    fn collect(
+        &self,
+        id: NodeId,
+        own: &Own,
+        roster: &Roster,
+        now: Time,
+        depth: u8,
+        ways: &mut Vec<Way>,
+    ) {
+        let Some(peer) = roster.get(id) else { return };
+        if depth == 0 {
+            return;
+        }
+        let path = self.paths.get(&id);
+        let add = |way: Way, ways: &mut Vec<Way>| {
+            if !ways.iter().any(|known| known.address == way.address) {
+                ways.push(way);
+            }
+        };
+        let around = path.and_then(|path| path.around).filter(|(_, until)| *until > now);
+        if let Some((through, _)) = around.filter(|(through, _)| *through != id) {
+            self.collect(through, own, roster, now, depth - 1, ways);
+        }
+        let parent = peer.record.parent.filter(|parent| peer.record.hidden && *parent != own.id);
+        let fresh_ms = if parent.is_some() { FRESH_HIDDEN_MS } else { FRESH_MS };
+        let last = path.and_then(|path| path.last);
+        if let Some((way, _, at)) = last.filter(|(_, _, at)| now.ms_since(*at) < fresh_ms) {
+            let _ = at;
+            add(way, ways);
+        }
+        if let Some(parent) = parent {
+            self.collect(parent, own, roster, now, depth - 1, ways);
+        }
+        for way in self.told(path, &peer.record, own) {
+            add(way, ways);
+        }
+        if let Some((way, _, _)) = last {
+            add(way, ways);
+        }
+    }
+
+    /// The addresses a node's record tells, rotated by the failures so far. An address that is our
+    /// own (every Docker host has 172.17.0.1) is not its.
+    fn told(
+        &self,
+        path: Option<&Path>,
+        record: &crate::wire::record::Record,
+        own: &Own,
+    ) -> Vec<Way> {
+        let socket = default_socket(own);
+        let addresses = record.addresses.iter().chain(record.public_ip.iter());
+        let mut ways: Vec<Way> = addresses
+            .filter(|address| !own.is_own_address(**address) || record.port != own.record.port)
+            .map(|address| Way { address: SocketAddr::new(*address, record.port), socket })
+            .collect();
+        if !ways.is_empty() {
+            let turn = path.map_or(0, |path| path.turn) % ways.len();
+            ways.rotate_left(turn);
+        }
+        ways
+    }
+
+    /// Through which known node `id` is reached, if not directly.
+    pub fn through(&self, id: NodeId, own: &Own, roster: &Roster, now: Time) -> Option<NodeId> {
+        let first = self.next(id, own, roster, now, 0)?;
+        let path = self.paths.get(&id)?;
+        if path.direct.is_some_and(|(way, _)| way.address == first.address) {
+            return None;
+        }
+        let around = path.around.filter(|(_, until)| *until > now).map(|(through, _)| through);
+        let parent = roster.get(id).filter(|peer| peer.record.hidden)?.record.parent;
+        around.or(parent).filter(|through| *through != own.id)
+    }
+
+    /// The node heard directly under this address, if any.
+    pub fn id_at(&self, address: SocketAddr) -> Option<NodeId> {
+        let at = |path: &Path| path.direct.is_some_and(|(way, _)| way.address == address);
+        self.paths.iter().find(|(_, path)| at(path)).map(|(id, _)| *id)
+    }
+
+    pub fn is_heard_at(&self, id: NodeId, ip: IpAddr) -> bool {
+        let direct = self.paths.get(&id).and_then(|path| path.direct);
+        direct.is_some_and(|(way, _)| way.address.ip() == ip)
+    }
+}
+
+/// The socket for conversations this node starts: the main one only where it is known that others
+/// reach it there; behind a NAT it could take over the hypervisor's own port.
+pub fn default_socket(own: &Own) -> Socket {
+    if own.hidden == Some(false) { Socket::Main } else { Socket::Ephemeral }
+}

@@ -1,0 +1,112 @@
+//! Keeping rosters equal: a joiner gets the whole list, and whoever notices by the checksum in
+//! arriving datagrams that its list differs for long asks for what it misses.
+
+use crate::node::outbox::{Carry, Channel};
+use crate::node::roster::stamp_checksum;
+use crate::node::tables::Tables;
+use crate::wire::ids::NodeId;
+use crate::wire::limits::{NODES, PART_BYTES};
+use crate::wire::message::{Body, Pull, Sync, SyncEntry};
+use crate::wire::time::Time;
+use std::collections::BTreeSet;
+
+/// Bytes of one line of a pull: the beginning of an id and a checksum of the record's stamp.
+const LINE_BYTES: usize = 8;
+/// Lists differ for a moment whenever something changes: ask only after this.
+const DIFFERS_MS: u64 = 1_500;
+/// Then again after this, each time twice as late while nothing new comes of it.
+const AGAIN_MS: u64 = 2_000;
+const AGAIN_MOST_MS: u64 = 32_000;
+/// A named node whose record is missing is asked for at most this often.
+const MISSING_MS: u64 = 500;
+/// Bytes of records in one datagram, and datagrams of one answer that goes without a channel.
+const DATAGRAM_RECORDS_BYTES: usize = 900;
+const DATAGRAMS: usize = 32;
+
+pub struct Syncing {
+    differs_since: Option<Time>,
+    next_pull: Time,
+    next_missing: Time,
+    wait_ms: u64,
+}
+
+impl Syncing {
+    pub fn new(now: Time) -> Syncing {
+        Syncing { differs_since: None, next_pull: now, next_missing: now, wait_ms: AGAIN_MS }
+    }
+
+    /// Asks for every record not known here.
+    pub fn pull(&mut self, t: &mut Tables, from: NodeId, carry: Carry) {
+        let mut have = Vec::new();
+        for (id, peer) in t.roster.iter() {
+            have.extend_from_slice(&id.to_bytes()[..4]);
+            have.extend_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes());
+        }
+        t.out.carry(from, Body::Pull(Pull { have }), carry);
+    }
+
+    /// A peer's checksum over its list arrived.
+    pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
+        let own = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
+        if digest == own {
+            self.differs_since = None;
+            self.wait_ms = AGAIN_MS;
+            return;
+        }
+        let since = *self.differs_since.get_or_insert(t.now);
+        if t.now.ms_since(since) >= DIFFERS_MS && t.now >= self.next_pull && !t.own.leaving {
+            self.next_pull = t.now.plus_ms(self.wait_ms);
+            self.wait_ms = (self.wait_ms * 2).min(AGAIN_MOST_MS);
+            self.pull(t, from, Carry::Best(0));
+        }
+    }
+
+    /// A peer named nodes whose records are missing here: it has them.
+    pub fn missing(&mut self, t: &mut Tables, from: NodeId) {
+        if t.now >= self.next_missing {
+            self.next_missing = t.now.plus_ms(MISSING_MS);
+            self.pull(t, from, Carry::Best(0));
+        }
+    }
+
+    /// Something new was learnt: pulling pays.
+    pub fn learnt(&mut self) {
+        self.wait_ms = AGAIN_MS;
+    }
+
+    /// Answers a pull the way it came.
+    pub fn asked(&mut self, t: &mut Tables, from: NodeId, pull: &Pull, channel: Option<Channel>) {
+        let have: BTreeSet<&[u8]> = pull.have.chunks_exact(LINE_BYTES).take(NODES + 1).collect();
+        let line = |id: NodeId, sum: u32| [&id.to_bytes()[..4], &sum.to_be_bytes()].concat();
+        let missing = t.roster.iter().filter(|(id, peer)| {
+            *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
+        });
+        let entries: Vec<SyncEntry> = missing
+            .map(|(_, peer)| SyncEntry {
+                record: peer.signed.clone(),
+                state: peer.state,
+                age_ms: peer.age_ms(t.now),
+            })
+            .collect();
+        let part_bytes = if channel.is_some() { PART_BYTES } else { DATAGRAM_RECORDS_BYTES };
+        let most = if channel.is_some() { usize::MAX } else { DATAGRAMS };
+        let mut parts: Vec<Vec<SyncEntry>> = vec![Vec::new()];
+        let mut bytes = 0;
+        for entry in entries {
+            bytes += entry.record.len() + 16;
+            if bytes > part_bytes && parts.last().is_some_and(|part| !part.is_empty()) {
+                if parts.len() == most {
+                    break;
+                }
+                bytes = entry.record.len() + 16;
+                parts.push(Vec::new());
+            }
+            parts.last_mut().expect("never empty").push(entry);
+        }
+        let count = parts.len();
+        for (at, entries) in parts.into_iter().enumerate() {
+            let last = at + 1 == count;
+            t.out.carry(from, Body::Sync(Sync { entries, last }), Carry::Channel(channel));
+        }
+    }
+}

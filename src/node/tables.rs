@@ -1,0 +1,49 @@
+//! What every feature may read and change: the tables, the outbox, the time of this turn.
+
+use crate::node::outbox::Outbox;
+use crate::node::own::Own;
+use crate::node::roster::Roster;
+use crate::node::routes::{Routes, Way};
+use crate::wire::ids::NodeId;
+use crate::wire::time::Time;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+
+pub struct Tables {
+    pub now: Time,
+    pub own: Own,
+    pub roster: Roster,
+    pub routes: Routes,
+    pub out: Outbox,
+    pub random: StdRng,
+}
+
+impl Tables {
+    pub fn way(&self, id: NodeId, attempt: usize) -> Option<Way> {
+        self.routes.next(id, &self.own, &self.roster, self.now, attempt)
+    }
+
+    pub fn name(&self, id: NodeId) -> String {
+        self.roster.shown_name(id, (self.own.id, &self.own.record.name))
+    }
+
+    /// Live nodes other than `except`, in random order.
+    pub fn some_live(&mut self, except: NodeId) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> =
+            self.roster.live().map(|(id, _)| id).filter(|id| *id != except).collect();
+        ids.shuffle(&mut self.random);
+        ids
+    }
+
+    /// How long a peer may take to answer a probe, milliseconds: MeshNet's `timeout` and the
+    /// round trip of its path.
+    pub fn patience_ms(&self, id: NodeId) -> u64 {
+        self.own.options.timeout_ms + self.routes.rtt_us(id).unwrap_or(0).div_ceil(1_000)
+    }
+
+    /// Whether a bug was planted on purpose; never outside test builds.
+    #[cfg(feature = "testing")]
+    pub fn planted(&self, bug: crate::node::planted::Bug) -> bool {
+        self.own.options.planted == Some(bug)
+    }
+}
