@@ -1,6 +1,248 @@
 //! The world around the core: the only sockets, clock, disk and threads.
+//!
+//! [`main`] starts the parts in order and stops them in reverse. [`event_loop`] is where the
+//! daemon spends its life.
 
-/// Runs the daemon with these arguments; gives the exit status.
-pub fn main(_arguments: Vec<String>) -> i32 {
-    1
+mod accept;
+mod connection;
+mod control;
+mod control_path;
+mod event_loop;
+mod homes;
+mod interfaces;
+mod log_sink;
+mod logging;
+mod options;
+mod process;
+mod signals;
+mod state_file;
+mod store;
+mod streams;
+mod tokens;
+mod udp;
+
+use crate::node::{self, Node, Socket};
+use crate::wire::ids::Name;
+use crate::wire::seal::Suite;
+use event_loop::World;
+use options::{Asked, Environment, Settings};
+use process::{Detached, Starter};
+use std::io::Read;
+use std::sync::Arc;
+use store::{State, Store};
+use streams::Streams;
+use tokens::Source;
+use udp::Udp;
+
+const ALREADY_RUNNING: &str = "daustd is already running";
+/// The command line makes no sense.
+const WRONG_WORDS: i32 = 2;
+
+/// Runs the daemon with these arguments, the program's name first; gives the exit status.
+pub fn main(arguments: Vec<String>) -> i32 {
+    let words: Vec<String> = arguments.into_iter().skip(1).collect();
+    let environment = Environment::of_process();
+    let settings = match options::read(&words, &environment) {
+        Ok(Asked::Run(settings)) => *settings,
+        Ok(Asked::Print(text)) => {
+            print!("{text}");
+            return 0;
+        }
+        Err(sentence) => {
+            eprintln!("daustd: {sentence}");
+            return WRONG_WORDS;
+        }
+    };
+    // Before any thread and any file: nothing this program makes is for others to read.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    process::raise_file_limit();
+    let starter = match detach_if_asked(&settings) {
+        Ok(Detached::Daemon(starter)) => starter,
+        Ok(Detached::Starter { status }) => return status,
+        Err(sentence) => {
+            eprintln!("daustd: {sentence}");
+            return 1;
+        }
+    };
+    let reload = move || match options::read(&words, &environment)? {
+        Asked::Run(settings) => Ok(*settings),
+        Asked::Print(_) => Err("these are no options to run with".to_string()),
+    };
+    match start(settings, Box::new(reload)) {
+        Ok((world, node)) => run(world, node, starter),
+        Err(sentence) => {
+            log::error!("{sentence}");
+            log::logger().flush();
+            starter.failed(&sentence);
+            1
+        }
+    }
+}
+
+fn detach_if_asked(settings: &Settings) -> Result<Detached, String> {
+    if !settings.detach {
+        return Ok(Detached::Daemon(Starter::Foreground));
+    }
+    if settings.logfile.is_none() && !log_sink::syslog_listens() {
+        eprintln!("daustd: no syslog answers here: -l PATH names a file for the log");
+    }
+    process::detach()
+}
+
+/// Opens everything, in order: log, state, sockets, node.
+fn start(
+    settings: Settings,
+    reload: Box<dyn Fn() -> Result<Settings, String>>,
+) -> Result<(World, Node), String> {
+    let log = logging::start(log_target(&settings), settings.verbose)?;
+    let state = State::open(&settings.state_dir)?;
+    let (poll, waker, signals) = make_poll()?;
+    let registry = || poll.registry().try_clone().map_err(|e| no_poll(&e));
+    let mut main = bind_udp(Socket::Main, &settings, settings.port)?;
+    let mut ephemeral = bind_udp(Socket::Ephemeral, &settings, 0)?;
+    register(&poll, main.source(), Source::MainUdp)?;
+    register(&poll, ephemeral.source(), Source::EphemeralUdp)?;
+    let streams = Streams::listen(registry()?, settings.bind, settings.port)
+        .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
+    let (listener, file) = control_path::bind(&settings.socket)?;
+    let control = control::Control::listen(registry()?, listener, file).map_err(|e| no_poll(&e))?;
+    check_interface(&settings)?;
+    let addresses = interfaces::read(settings.interface.as_deref(), settings.bind);
+    let options = node_options(&settings, &addresses);
+    let kept = state.kept.clone();
+    let store = Store::start(state, waker.clone())?;
+    let resolver = homes::Resolver::start(settings.homes.clone(), waker.clone())?;
+    let node = Node::new(options, kept, seed()?, event_loop::now());
+    log::info!(
+        "daustd {} on port {}, own addresses {:?}",
+        env!("CARGO_PKG_VERSION"),
+        settings.port,
+        addresses.own
+    );
+    let world = World {
+        poll,
+        waker,
+        signals,
+        main,
+        ephemeral,
+        streams,
+        control,
+        store,
+        resolver,
+        log,
+        settings,
+        addresses,
+        reload,
+    };
+    Ok((world, node))
+}
+
+/// Tells whoever waits, lives, and ends in order.
+fn run(world: World, node: Node, starter: Starter) -> i32 {
+    if let Err(sentence) = starter.ready() {
+        log::error!("{sentence}");
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let world = event_loop::run(world, node);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    world.control.finish();
+    world.store.finish();
+    log::info!("stopped");
+    world.log.flush();
+    0
+}
+
+fn log_target(settings: &Settings) -> logging::Target {
+    match (&settings.logfile, settings.detach) {
+        (Some(path), _) => logging::Target::File(path.clone()),
+        (None, true) => logging::Target::Syslog,
+        (None, false) => logging::Target::StandardError,
+    }
+}
+
+fn make_poll() -> Result<(mio::Poll, Arc<mio::Waker>, signals::Signals), String> {
+    let poll = mio::Poll::new().map_err(|e| no_poll(&e))?;
+    let waker = mio::Waker::new(poll.registry(), Source::Waker.token()).map_err(|e| no_poll(&e))?;
+    let signals = signals::Signals::listen(poll.registry(), Source::Signals.token())?;
+    Ok((poll, Arc::new(waker), signals))
+}
+
+fn no_poll(e: &std::io::Error) -> String {
+    format!("can not make the event loop: {e}")
+}
+
+fn bind_udp(which: Socket, settings: &Settings, port: u16) -> Result<Udp, String> {
+    Udp::bind(which, settings.bind, port).map_err(|e| no_port("UDP", settings, port, &e))
+}
+
+fn no_port(protocol: &str, settings: &Settings, port: u16, e: &std::io::Error) -> String {
+    let place = settings.bind.map_or(String::new(), |ip| format!(" of {ip}"));
+    format!("can not use {protocol} port {port}{place}: {e}; -P PORT and -b ADDR choose others")
+}
+
+fn register(
+    poll: &mio::Poll,
+    socket: &mut mio::net::UdpSocket,
+    source: Source,
+) -> Result<(), String> {
+    poll.registry()
+        .register(socket, source.token(), mio::Interest::READABLE)
+        .map_err(|e| no_poll(&e))
+}
+
+/// A misspelt interface would otherwise show as a wrong internal ip, much later.
+fn check_interface(settings: &Settings) -> Result<(), String> {
+    match &settings.interface {
+        Some(name) if !interfaces::exists(name) => {
+            Err(format!("there is no interface `{name}`: `ip link` lists those there are"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn node_options(settings: &Settings, addresses: &interfaces::Addresses) -> node::Options {
+    node::Options {
+        name: settings.name.clone().or_else(host_name),
+        port: settings.port,
+        addresses: addresses.own.clone(),
+        gateways: addresses.gateways.clone(),
+        homes: homes::addresses(&settings.homes),
+        public_face: settings.public_face,
+        deadend: settings.deadend,
+        open_public: settings.open_public,
+        threshold: settings.threshold,
+        timeout_ms: settings.timeout_ms,
+        started_unix_s: store::unix_s(),
+        program: format!("daustd {}", env!("CARGO_PKG_VERSION")),
+        build: build(),
+        suite: Suite::Real,
+        ..node::Options::default()
+    }
+}
+
+/// The host name where it is a valid name.
+fn host_name() -> Option<Name> {
+    let name = nix::unistd::gethostname().ok()?;
+    match name.to_str()?.parse() {
+        Ok(name) => Some(name),
+        Err(e) => {
+            log::info!("the host name is no name for a node ({e}); -n NAME gives one");
+            None
+        }
+    }
+}
+
+/// How this program was built, for `daust version -v`.
+fn build() -> String {
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("{}-{}, {profile}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// From the system's generator: everything random in the node grows from it.
+fn seed() -> Result<[u8; 32], String> {
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut seed))
+        .map_err(|e| format!("no random numbers from /dev/urandom: {e}"))?;
+    Ok(seed)
 }

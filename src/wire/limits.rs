@@ -20,6 +20,16 @@ pub const UNPROVED_STREAMS: usize = 64;
 pub const UNPROVED_STREAMS_PER_SOURCE: usize = 8;
 /// Dials under way at once.
 pub const DIALS: usize = 64;
+/// How long a dial may take, milliseconds.
+pub const DIAL_MS: u64 = 3_000;
+/// Bytes queued for a stream whose peer does not read; over it the stream is closed.
+pub const STREAM_BUFFER_BYTES: usize = 2 << 20;
+/// Bytes read from one stream or client in one turn of the loop.
+pub const READ_BYTES_PER_TURN: usize = 256 << 10;
+/// How long a stream or client that was hung up may take to drain, milliseconds.
+pub const DRAIN_MS: u64 = 3_000;
+/// How long nothing is accepted after the process ran out of file descriptors, milliseconds.
+pub const ACCEPT_AGAIN_MS: u64 = 500;
 /// End-to-end channels on one stream.
 pub const CHANNELS_PER_STREAM: usize = 256;
 /// Bytes one end may send on a channel before the other grants more.
@@ -68,6 +78,26 @@ pub const ATTRIBUTE_BYTES: usize = 64;
 pub const RECORD_BYTES: usize = 700;
 /// Control clients connected at once.
 pub const CLIENTS: usize = 64;
+/// Bytes queued for one control client that does not read; over it the client is dropped.
+pub const CLIENT_BUFFER_BYTES: usize = 4 << 20;
+/// Batches waiting to be written to the state directory; over it the write is refused.
+pub const KEEP_BATCHES: usize = 64;
+/// Log lines waiting to be written; over it they are counted and lost.
+pub const LOG_QUEUE: usize = 1_024;
+/// Log lines of one subject in [`LOG_WINDOW_MS`]; over it they are counted and left out.
+pub const LOG_LINES: u32 = 50;
+/// Debug lines (`-v`) of one subject in [`LOG_WINDOW_MS`].
+pub const LOG_DEBUG_LINES: u32 = 5_000;
+/// The window of the two limits above, milliseconds.
+pub const LOG_WINDOW_MS: u64 = 10_000;
+/// Bytes of one log line.
+pub const LOG_LINE_BYTES: usize = 2_048;
+/// Addresses or routes read from the kernel, bytes of one table.
+pub const ROUTE_TABLE_BYTES: u64 = 64 << 10;
+/// How old the picture of the own addresses may get, milliseconds.
+pub const ADDRESSES_MS: u64 = 2_000;
+/// Bytes of the configuration file.
+pub const CONFIGURATION_BYTES: u64 = 64 << 10;
 /// Homes given by `-k`.
 pub const HOMES: usize = 16;
 /// Datagrams or frames read from one source in one turn of the loop.
@@ -93,6 +123,10 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("unproved streams", UNPROVED_STREAMS as u64, ""),
     ("unproved streams a source", UNPROVED_STREAMS_PER_SOURCE as u64, ""),
     ("dials", DIALS as u64, ""),
+    ("dial wait", DIAL_MS, "ms"),
+    ("stream buffer", STREAM_BUFFER_BYTES as u64, "bytes"),
+    ("drain wait", DRAIN_MS, "ms"),
+    ("accept again", ACCEPT_AGAIN_MS, "ms"),
     ("channels a stream", CHANNELS_PER_STREAM as u64, ""),
     ("channel window", CHANNEL_WINDOW_BYTES as u64, "bytes"),
     ("channel queue", CHANNEL_QUEUE_BYTES as u64, "bytes"),
@@ -111,7 +145,17 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("addresses", ADDRESSES as u64, ""),
     ("record", RECORD_BYTES as u64, "bytes"),
     ("control clients", CLIENTS as u64, ""),
+    ("client buffer", CLIENT_BUFFER_BYTES as u64, "bytes"),
+    ("writes waiting", KEEP_BATCHES as u64, ""),
+    ("log queue", LOG_QUEUE as u64, "lines"),
+    ("log lines a subject", LOG_LINES as u64, "in 10 s"),
+    ("debug lines a subject", LOG_DEBUG_LINES as u64, "in 10 s"),
+    ("log line", LOG_LINE_BYTES as u64, "bytes"),
+    ("route table", ROUTE_TABLE_BYTES, "bytes"),
+    ("configuration", CONFIGURATION_BYTES, "bytes"),
     ("homes", HOMES as u64, ""),
     ("reads a turn", READS_PER_TURN as u64, ""),
+    ("stream reads a turn", READ_BYTES_PER_TURN as u64, "bytes"),
+    ("own addresses read", ADDRESSES_MS, "ms"),
     ("renewal", RENEWAL_MS, "ms"),
 ];

@@ -1,0 +1,233 @@
+//! The one loop, on one thread: waits, takes the time once, hands what arrived to the node, lets
+//! it work, and carries out what it wants. Nothing in a turn waits.
+
+use crate::daemon::control::Control;
+use crate::daemon::homes::{self, Resolver};
+use crate::daemon::interfaces::{self, Addresses};
+use crate::daemon::logging;
+use crate::daemon::options::Settings;
+use crate::daemon::signals::{Signals, Wish};
+use crate::daemon::store::Store;
+use crate::daemon::streams::Streams;
+use crate::daemon::tokens::Source;
+use crate::daemon::udp::Udp;
+use crate::node::{Input, Node, Output, Socket};
+use crate::wire::limits::{ADDRESSES_MS, GOODBYE_MS};
+use crate::wire::time::Time;
+use mio::{Events, Poll, Waker};
+use nix::time::{ClockId, clock_gettime};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events taken from the kernel at once; the rest comes in the next turn.
+const EVENTS: usize = 256;
+/// What a stopping node may take beyond its goodbye, milliseconds.
+const STOP_SLACK_MS: u64 = 1_000;
+
+/// Everything the loop owns.
+pub struct World {
+    pub poll: Poll,
+    pub waker: Arc<Waker>,
+    pub signals: Signals,
+    pub main: Udp,
+    pub ephemeral: Udp,
+    pub streams: Streams,
+    pub control: Control,
+    pub store: Store,
+    pub resolver: Option<Resolver>,
+    pub log: logging::Handle,
+    pub settings: Settings,
+    pub addresses: Addresses,
+    /// Reads the configuration again, at SIGHUP.
+    pub reload: Box<dyn Fn() -> Result<Settings, String>>,
+}
+
+/// The time since boot, sleep included.
+pub fn now() -> Time {
+    let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    Time(since_boot.as_micros() as u64)
+}
+
+/// Runs until the node has said goodbye.
+pub fn run(mut world: World, mut node: Node) -> World {
+    let mut events = Events::with_capacity(EVENTS);
+    let mut state = Run { stop_by: None, stopped: false, addresses_at: now() };
+    while !state.stopped {
+        world.wait(&mut events, state.timeout(&world, &node));
+        let now = now();
+        state.turn(&mut world, &mut node, &events, now);
+    }
+    world
+}
+
+/// What the loop remembers between two turns.
+struct Run {
+    /// The end, whether the goodbye is said or not.
+    stop_by: Option<Time>,
+    stopped: bool,
+    /// When the own addresses were read last.
+    addresses_at: Time,
+}
+
+impl Run {
+    /// How long there is nothing to do.
+    fn timeout(&self, world: &World, node: &Node) -> Duration {
+        if world.more() {
+            return Duration::ZERO;
+        }
+        let node = node.deadline().map(|(time, why)| {
+            log::trace!("next: {why:?} at {} ms", time.0 / 1_000);
+            time
+        });
+        let deadlines = [
+            node,
+            world.streams.deadline(),
+            world.control.deadline(),
+            self.stop_by,
+            // Twice: usually the node wakes the loop before, and no turn is spent on this alone.
+            Some(self.addresses_at.plus_ms(2 * ADDRESSES_MS)),
+        ];
+        let next = deadlines.into_iter().flatten().min().unwrap_or_default();
+        Duration::from_micros(next.us_since(now()))
+    }
+
+    fn turn(&mut self, world: &mut World, node: &mut Node, events: &Events, now: Time) {
+        let mut signalled = false;
+        {
+            let mut feed = |input: Input| node.handle(now, input);
+            signalled |= world.note(events, now, &mut feed);
+            world.receive(now, &mut feed);
+        }
+        if signalled {
+            self.obey(world, node, now);
+        }
+        if now.ms_since(self.addresses_at) >= ADDRESSES_MS {
+            self.read_addresses(world, node, now);
+        }
+        node.tick(now);
+        while let Some(output) = node.poll() {
+            self.stopped |= world.carry_out(now, output);
+        }
+        world.streams.flush(now);
+        world.control.flush();
+        self.stopped |= self.stop_by.is_some_and(|time| now >= time);
+    }
+
+    fn obey(&mut self, world: &mut World, node: &mut Node, now: Time) {
+        for wish in world.signals.take() {
+            match wish {
+                // A second request to leave means: at once.
+                Wish::Leave if self.stop_by.is_some() => self.stopped = true,
+                Wish::Leave => {
+                    log::info!("asked to stop");
+                    self.stop_by = Some(now.plus_ms(GOODBYE_MS + STOP_SLACK_MS));
+                    node.handle(now, Input::Leave);
+                }
+                Wish::Reload => {
+                    world.reload(node, now);
+                    self.read_addresses(world, node, now);
+                }
+            }
+        }
+    }
+
+    fn read_addresses(&mut self, world: &mut World, node: &mut Node, now: Time) {
+        self.addresses_at = now;
+        let settings = &world.settings;
+        let fresh = interfaces::read(settings.interface.as_deref(), settings.bind);
+        if fresh == world.addresses {
+            return;
+        }
+        log::info!("own addresses are now {:?}, gateways {:?}", fresh.own, fresh.gateways);
+        world.addresses = fresh.clone();
+        node.handle(now, Input::Addresses { own: fresh.own, gateways: fresh.gateways });
+    }
+}
+
+impl World {
+    fn wait(&mut self, events: &mut Events, timeout: Duration) {
+        if let Err(e) = self.poll.poll(events, Some(timeout))
+            && e.kind() != ErrorKind::Interrupted
+        {
+            // Nothing but a fault of ours makes epoll fail; do not spin on it.
+            log::error!("can not wait for events: {e}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Whether something is known to be left over from the last turn.
+    fn more(&self) -> bool {
+        self.main.more() || self.ephemeral.more() || self.streams.more() || self.control.more()
+    }
+
+    /// Notes what is ready; true when a signal came.
+    fn note(&mut self, events: &Events, now: Time, feed: &mut dyn FnMut(Input)) -> bool {
+        let mut signalled = false;
+        for event in events {
+            match Source::of(event.token()) {
+                Source::Waker => {}
+                Source::Signals => signalled = true,
+                Source::MainUdp => self.main.on_event(event),
+                Source::EphemeralUdp => self.ephemeral.on_event(event),
+                Source::StreamListener => self.streams.on_listener(),
+                Source::ClientListener => self.control.on_listener(),
+                Source::Stream(id) => self.streams.on_event(now, id, event, feed),
+                Source::Client(id) => self.control.on_event(id, event),
+            }
+        }
+        signalled
+    }
+
+    fn receive(&mut self, now: Time, feed: &mut dyn FnMut(Input)) {
+        while let Some(written) = self.store.take() {
+            feed(Input::Kept { ticket: written.ticket, result: written.result });
+        }
+        if let Some(homes) = self.resolver.as_ref().and_then(Resolver::take) {
+            feed(Input::Homes(homes));
+        }
+        self.main.receive(feed);
+        self.ephemeral.receive(feed);
+        self.streams.turn(now, feed);
+        self.control.turn(now, feed);
+    }
+
+    /// Does what the node wants; true when it wants to end.
+    fn carry_out(&mut self, now: Time, output: Output) -> bool {
+        match output {
+            Output::Datagram { socket: Socket::Main, to, bytes } => self.main.send(to, &bytes),
+            Output::Datagram { socket: Socket::Ephemeral, to, bytes } => {
+                self.ephemeral.send(to, &bytes)
+            }
+            Output::Dial { stream, to } => self.streams.dial(now, stream, to),
+            Output::Frame { stream, bytes } => self.streams.send(stream, &bytes),
+            Output::Proved { stream } => self.streams.proved(stream),
+            Output::Hangup { stream } => self.streams.hang_up(now, stream),
+            Output::Part { client, part } => self.control.send(client, &part),
+            Output::Keep { ticket, entries } => self.store.keep(ticket, entries),
+            Output::Stopped => return true,
+        }
+        false
+    }
+
+    fn reload(&mut self, node: &mut Node, now: Time) {
+        self.log.reopen();
+        match (self.reload)() {
+            Ok(fresh) => {
+                log::info!("configuration and log opened again");
+                self.use_homes(node, now, &fresh);
+                self.settings.homes = fresh.homes;
+                self.settings.interface = fresh.interface;
+            }
+            Err(e) => log::error!("the configuration stays as it was: {e}"),
+        }
+    }
+
+    fn use_homes(&mut self, node: &mut Node, now: Time, fresh: &Settings) {
+        node.handle(now, Input::Homes(homes::addresses(&fresh.homes)));
+        match Resolver::start(fresh.homes.clone(), self.waker.clone()) {
+            Ok(resolver) => self.resolver = resolver,
+            Err(e) => log::error!("{e}"),
+        }
+    }
+}

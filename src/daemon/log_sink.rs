@@ -1,0 +1,188 @@
+//! Where log lines end up. Lives on the log's own thread, so it may wait.
+
+use crate::daemon::logging::{Line, Target};
+use log::Level;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+
+/// First and longest pause before syslog is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+pub enum Sink {
+    StandardError,
+    File { path: PathBuf, file: File },
+    Syslog(Syslog),
+}
+
+impl Sink {
+    pub fn open(target: Target) -> Result<Sink, String> {
+        match target {
+            Target::StandardError => Ok(Sink::StandardError),
+            Target::File(path) => {
+                let file = open_file(&path)
+                    .map_err(|e| format!("can not open the log file {}: {e}", path.display()))?;
+                Ok(Sink::File { path, file })
+            }
+            Target::Syslog => Ok(Sink::Syslog(Syslog::default())),
+        }
+    }
+
+    /// After a rotation: the path again, whatever it is now. The old file stays where that fails.
+    pub fn reopen(&mut self) {
+        match self {
+            Sink::StandardError => {}
+            Sink::File { path, file } => match open_file(path) {
+                Ok(fresh) => *file = fresh,
+                Err(error) => {
+                    let _ = writeln!(file, "can not reopen {}: {error}", path.display());
+                }
+            },
+            Sink::Syslog(syslog) => *syslog = Syslog { lost: syslog.lost, ..Syslog::default() },
+        }
+    }
+
+    /// Writes a line, after a line about `lost` ones that came before it.
+    pub fn write(&mut self, line: &Line, lost: u64) {
+        match self {
+            Sink::StandardError => {
+                let _ = write_line(&mut std::io::stderr(), line, lost);
+            }
+            Sink::File { file, .. } => {
+                let _ = write_line(file, line, lost);
+            }
+            Sink::Syslog(syslog) => syslog.write(line, lost),
+        }
+    }
+}
+
+fn open_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+fn write_line(out: &mut impl Write, line: &Line, lost: u64) -> std::io::Result<()> {
+    let mut text = String::new();
+    if lost > 0 {
+        text.push_str(&format!("{} warn  log: {lost} lines were lost\n", utc(line.unix_s)));
+    }
+    let level = line.level.as_str().to_lowercase();
+    text.push_str(&format!("{} {level:5} {}: {}\n", utc(line.unix_s), line.subject, line.text));
+    out.write_all(text.as_bytes())
+}
+
+/// `2026-11-21T08:19:36Z`, from days since 1970 by the calendar that starts its years in March.
+fn utc(unix_s: u64) -> String {
+    let (days, second) = (unix_s / 86_400 + 719_468, unix_s % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Syslog that survives its daemon's restart, which the crate does not: a failed write drops the
+/// connection, the next line after a pause opens it again, and what was lost is counted.
+#[derive(Default)]
+pub struct Syslog {
+    logger: Option<Logger<LoggerBackend, Formatter3164>>,
+    /// Not before then, and the pause that led there.
+    again: Option<(Instant, Duration)>,
+    lost: u64,
+}
+
+impl Syslog {
+    fn write(&mut self, line: &Line, lost: u64) {
+        self.lost += lost;
+        self.connect();
+        if self.lost > 0 {
+            let text = format!("log: {} lines were lost", self.lost);
+            if self.send(Level::Warn, &text) {
+                self.lost = 0;
+            }
+        }
+        if !self.send(line.level, &format!("{}: {}", line.subject, line.text)) {
+            self.lost += 1;
+        }
+    }
+
+    fn connect(&mut self) {
+        if self.logger.is_some() || self.again.is_some_and(|(when, _)| Instant::now() < when) {
+            return;
+        }
+        let formatter = Formatter3164 {
+            facility: Facility::LOG_DAEMON,
+            hostname: None,
+            process: "daustd".to_string(),
+            pid: std::process::id(),
+        };
+        match syslog::unix(formatter) {
+            Ok(logger) => (self.logger, self.again) = (Some(logger), None),
+            Err(_) => self.pause(),
+        }
+    }
+
+    fn pause(&mut self) {
+        let pause = self.again.map_or(PAUSE, |(_, last)| (last * 2).min(PAUSE_MAX));
+        self.again = Some((Instant::now() + pause, pause));
+    }
+
+    fn send(&mut self, level: Level, text: &str) -> bool {
+        let Some(logger) = &mut self.logger else { return false };
+        let sent = match level {
+            Level::Error => logger.err(text),
+            Level::Warn => logger.warning(text),
+            Level::Info => logger.info(text),
+            Level::Debug | Level::Trace => logger.debug(text),
+        };
+        if sent.is_err() {
+            self.logger = None;
+            self.pause();
+        }
+        sent.is_ok()
+    }
+}
+
+/// Whether there is a syslog to write to now, so that a detaching daemon can say that there is none.
+pub fn syslog_listens() -> bool {
+    let formatter = Formatter3164 { hostname: None, ..Formatter3164::default() };
+    syslog::unix(formatter).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_at_their_edges() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_709_251_199), "2024-02-29T23:59:59Z");
+        assert_eq!(utc(1_735_689_599), "2024-12-31T23:59:59Z");
+        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_line_says_when_how_bad_and_who() {
+        let line = Line {
+            unix_s: 0,
+            level: Level::Info,
+            subject: "udp".to_string(),
+            text: "bound".to_string(),
+        };
+        let mut out = Vec::new();
+        write_line(&mut out, &line, 2).unwrap();
+        let expected = "1970-01-01T00:00:00Z warn  log: 2 lines were lost\n\
+             1970-01-01T00:00:00Z info  udp: bound\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

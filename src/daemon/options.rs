@@ -1,0 +1,413 @@
+//! What the daemon is asked to do: command line, then environment, then configuration file, then
+//! defaults. One table names every option; the configuration file uses the same names.
+
+use crate::daemon::homes::Home;
+use crate::node::Threshold;
+use crate::wire::ids::Name;
+use crate::wire::limits::{CONFIGURATION_BYTES, HOMES, TIMEOUT_MS};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The port of every herd, UDP and TCP, unless `-P` says else.
+pub const PORT: u16 = 4040;
+const CONFIGURATION: &str = "/etc/daust/daustd.toml";
+/// MeshNet's `timeout` at most, milliseconds: beyond it nobody would ever be found dead.
+const TIMEOUT_MAX_MS: u64 = 60_000;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Flag,
+    Value,
+    Many,
+}
+
+struct Row {
+    short: &'static str,
+    long: &'static str,
+    kind: Kind,
+    hint: &'static str,
+    help: &'static str,
+}
+
+const fn row(
+    short: &'static str,
+    long: &'static str,
+    kind: Kind,
+    hint: &'static str,
+    help: &'static str,
+) -> Row {
+    Row { short, long, kind, hint, help }
+}
+
+/// Options of the command line that the configuration file may carry too.
+const TABLE: &[Row] = &[
+    row("d", "daemon", Kind::Flag, "", "detach once the sockets are bound"),
+    row("n", "name", Kind::Value, "NAME", "name of this node (the host name)"),
+    row("i", "iface", Kind::Value, "IFACE", "interface whose address is the internal ip"),
+    row("b", "bind", Kind::Value, "ADDR", "listen on this address only"),
+    row("P", "port", Kind::Value, "PORT", "UDP and TCP port (4040)"),
+    row("k", "keynode", Kind::Many, "ADDR[:PORT]", "phone this node (repeatable)"),
+    row("p", "publicface", Kind::Value, "ADDR", "public ip, instead of what others see"),
+    row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
+    row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
+    row("l", "logfile", Kind::Value, "PATH", "log here; SIGHUP opens it again"),
+    row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
+    row("s", "socket", Kind::Value, "PATH", "control socket"),
+];
+
+/// Keys of the configuration file that are no option of the command line.
+const SETTINGS: &[&str] = &["consensus_treshold", "consensus_threshold", "timeout"];
+
+/// What the daemon runs with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub detach: bool,
+    pub name: Option<Name>,
+    pub interface: Option<String>,
+    pub bind: Option<IpAddr>,
+    pub port: u16,
+    pub homes: Vec<Home>,
+    pub public_face: Option<IpAddr>,
+    pub deadend: bool,
+    pub open_public: bool,
+    pub logfile: Option<PathBuf>,
+    pub state_dir: PathBuf,
+    pub socket: PathBuf,
+    /// How often `-v` was given.
+    pub verbose: usize,
+    pub threshold: Threshold,
+    pub timeout_ms: u64,
+}
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Asked {
+    Run(Box<Settings>),
+    /// `-h` or `-V`: print this and end well.
+    Print(String),
+}
+
+/// Values by long option name, as typed.
+type Values = BTreeMap<String, Vec<String>>;
+
+/// Where paths come from when nobody names them.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    pub root: bool,
+    pub home: Option<PathBuf>,
+    pub runtime_dir: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
+}
+
+impl Environment {
+    pub fn of_process() -> Environment {
+        let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        Environment {
+            root: nix::unistd::geteuid().is_root(),
+            home: path("HOME"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+            socket: path("DAUST_SOCKET"),
+            state_dir: path("DAUST_STATE_DIR"),
+        }
+    }
+
+    fn state_dir(&self) -> Result<PathBuf, String> {
+        match (&self.state_dir, &self.home) {
+            (Some(given), _) => Ok(given.clone()),
+            (None, _) if self.root => Ok("/var/lib/daust".into()),
+            (None, Some(home)) => Ok(home.join(".daust")),
+            (None, None) => Err("HOME is not set: name a state directory with -S DIR".to_string()),
+        }
+    }
+
+    fn socket(&self) -> Result<PathBuf, String> {
+        match (&self.socket, &self.runtime_dir, &self.home) {
+            (Some(given), ..) => Ok(given.clone()),
+            _ if self.root => Ok("/run/daust/daust.sock".into()),
+            (None, Some(runtime), _) => Ok(runtime.join("daust/daust.sock")),
+            (None, None, Some(home)) => Ok(home.join(".daust/daust.sock")),
+            _ => Err("HOME is not set: name a control socket with -s PATH".to_string()),
+        }
+    }
+}
+
+/// Reads the arguments (without the program's name) and the configuration they name.
+pub fn read(arguments: &[String], environment: &Environment) -> Result<Asked, String> {
+    let parser = parser();
+    let matches =
+        parser.parse(arguments).map_err(|e| format!("{e}; daustd -h lists the options"))?;
+    if matches.opt_present("h") {
+        return Ok(Asked::Print(parser.usage("Usage: daustd [options]")));
+    }
+    if matches.opt_present("V") {
+        return Ok(Asked::Print(format!("daustd {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    if let Some(word) = matches.free.first() {
+        return Err(format!("daustd takes no word `{word}`; daustd -h lists the options"));
+    }
+    let mut values = typed(&matches);
+    let explicit = matches.opt_str("c").map(PathBuf::from);
+    for (key, value) in configuration(explicit.as_deref())? {
+        values.entry(key).or_insert(value);
+    }
+    let verbose = matches.opt_count("v");
+    Ok(Asked::Run(Box::new(settings(&values, typed(&matches), verbose, environment)?)))
+}
+
+fn parser() -> getopts::Options {
+    let mut parser = getopts::Options::new();
+    for Row { short, long, kind, hint, help } in TABLE {
+        match kind {
+            Kind::Flag => parser.optflag(short, long, help),
+            Kind::Value => parser.optopt(short, long, help, hint),
+            Kind::Many => parser.optmulti(short, long, help, hint),
+        };
+    }
+    parser.optopt("c", "config", "configuration (/etc/daust/daustd.toml if it exists)", "FILE");
+    parser.optflagmulti("v", "verbose", "log more; twice for everything");
+    parser.optflag("V", "version", "print the version");
+    parser.optflag("h", "help", "print this");
+    parser
+}
+
+fn typed(matches: &getopts::Matches) -> Values {
+    let given = |row: &&Row| matches.opt_present(row.long);
+    let strings = |row: &Row| match row.kind {
+        Kind::Flag => vec!["true".to_string()],
+        _ => matches.opt_strs(row.long),
+    };
+    TABLE.iter().filter(given).map(|row| (row.long.to_string(), strings(row))).collect()
+}
+
+/// The configuration file's values; none where no file was named and there is none to find.
+fn configuration(explicit: Option<&Path>) -> Result<Values, String> {
+    let path = explicit.unwrap_or(Path::new(CONFIGURATION));
+    let fail = |e: &dyn std::fmt::Display| format!("can not read {}: {e}", path.display());
+    let mut text = String::new();
+    match File::open(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound && explicit.is_none() => return Ok(Values::new()),
+        Err(e) => return Err(fail(&e)),
+        Ok(file) => {
+            file.take(CONFIGURATION_BYTES + 1).read_to_string(&mut text).map_err(|e| fail(&e))?
+        }
+    };
+    if text.len() as u64 > CONFIGURATION_BYTES {
+        return Err(fail(&format!("it is over the limit of {CONFIGURATION_BYTES} bytes")));
+    }
+    parse_configuration(&text).map_err(|e| fail(&e))
+}
+
+fn parse_configuration(text: &str) -> Result<Values, String> {
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+    let mut values = Values::new();
+    for (key, value) in table {
+        let kind = match TABLE.iter().find(|row| row.long == key) {
+            Some(row) => row.kind,
+            None if SETTINGS.contains(&key.as_str()) => Kind::Value,
+            None => return Err(format!("unknown key `{key}`; known are {}", known_keys())),
+        };
+        let words = words(kind, value).map_err(|e| format!("`{key}` {e}"))?;
+        // `daemon = false` is as good as no line at all.
+        if kind != Kind::Flag || words == ["true"] {
+            values.insert(key, words);
+        }
+    }
+    Ok(values)
+}
+
+fn known_keys() -> String {
+    let keys: Vec<&str> =
+        TABLE.iter().map(|row| row.long).chain(SETTINGS.iter().copied()).collect();
+    keys.join(", ")
+}
+
+/// A TOML value as the words somebody would have typed.
+fn words(kind: Kind, value: toml::Value) -> Result<Vec<String>, String> {
+    use toml::Value;
+    match (kind, value) {
+        (Kind::Flag, Value::Boolean(flag)) => Ok(vec![flag.to_string()]),
+        (Kind::Flag, _) => Err("is true or false".to_string()),
+        (_, Value::String(word)) => Ok(vec![word]),
+        (_, Value::Integer(number)) => Ok(vec![number.to_string()]),
+        (_, Value::Float(number)) => Ok(vec![format!("{number:?}")]),
+        (Kind::Many, Value::Array(array)) => {
+            let lists: Result<Vec<_>, _> =
+                array.into_iter().map(|v| words(Kind::Value, v)).collect();
+            Ok(lists?.concat())
+        }
+        _ => Err("is of the wrong type".to_string()),
+    }
+}
+
+fn settings(
+    values: &Values,
+    typed: Values,
+    verbose: usize,
+    environment: &Environment,
+) -> Result<Settings, String> {
+    let one = |key: &str| values.get(key).and_then(|words| words.last());
+    let flag = |key: &str| values.contains_key(key);
+    let path = |key: &str, variable: &Option<PathBuf>| match typed.get(key) {
+        Some(words) => words.last().map(PathBuf::from),
+        None => variable.clone().or_else(|| one(key).map(PathBuf::from)),
+    };
+    let homes = values.get("keynode").map(Vec::as_slice).unwrap_or_default();
+    if homes.len() > HOMES {
+        return Err(format!("{} homes are over the limit of {HOMES}", homes.len()));
+    }
+    let threshold = one("consensus_treshold").or(one("consensus_threshold"));
+    let state_dir = path("state-dir", &environment.state_dir);
+    let socket = path("socket", &environment.socket);
+    Ok(Settings {
+        detach: flag("daemon"),
+        name: one("name").map(|v| parse("name", v)).transpose()?,
+        interface: one("iface").cloned(),
+        bind: one("bind").map(|v| address("bind", v)).transpose()?,
+        port: one("port").map(|v| port(v)).transpose()?.unwrap_or(PORT),
+        homes: homes.iter().map(|v| parse("keynode", v)).collect::<Result<_, _>>()?,
+        public_face: one("publicface").map(|v| address("publicface", v)).transpose()?,
+        deadend: flag("deadend"),
+        open_public: flag("open-public"),
+        logfile: one("logfile").map(|v| absolute(Path::new(v))).transpose()?,
+        state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?)?,
+        socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?)?,
+        verbose,
+        threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
+        timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
+    })
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(key: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|e| format!("--{key} `{value}`: {e}"))
+}
+
+fn address(key: &str, value: &str) -> Result<IpAddr, String> {
+    value.parse().map_err(|_| format!("--{key} `{value}`: not an IPv4 or IPv6 address"))
+}
+
+fn port(value: &str) -> Result<u16, String> {
+    let port = value.parse().ok().filter(|port| *port > 0);
+    port.ok_or(format!("--port `{value}`: a port is a number from 1 to 65535"))
+}
+
+fn timeout_ms(value: &str) -> Result<u64, String> {
+    let timeout_ms = value.parse().ok().filter(|t| (1..=TIMEOUT_MAX_MS).contains(t));
+    timeout_ms.ok_or(format!("timeout `{value}`: milliseconds, from 1 to {TIMEOUT_MAX_MS}"))
+}
+
+/// `0.5` is a share of those who answered, `3` is a count.
+fn parse_threshold(value: &str) -> Result<Threshold, String> {
+    let count = value.parse().ok().filter(|count| *count > 0).map(Threshold::Count);
+    let share = || value.parse().ok().filter(|s| (0.0..=1.0).contains(s)).map(Threshold::Share);
+    let threshold = if value.contains('.') { share() } else { count };
+    threshold.ok_or(format!(
+        "consensus_treshold `{value}`: a share from 0.0 to 1.0, or a count of nodes from 1"
+    ))
+}
+
+/// A detached daemon stands in `/`: what was typed relative must not move.
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|e| format!("`{}`: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> Environment {
+        Environment { root: true, ..Environment::default() }
+    }
+
+    fn run(arguments: &[&str], environment: &Environment) -> Result<Settings, String> {
+        let mut all: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
+        if !arguments.contains(&"-c") {
+            all.extend(["-c".to_string(), "/dev/null".to_string()]);
+        }
+        match read(&all, environment)? {
+            Asked::Run(settings) => Ok(*settings),
+            Asked::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn every_option_reaches_its_setting() {
+        let arguments = "-d -n vm-4 -i eth0 -b 127.0.0.2 -P 5000 -k 10.0.0.1 -k [::1]:7 \
+             -k box:9 -p 1.2.3.4 -e --open-public -l /l -S /s -s /c -v -v";
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        let got = run(&words, &root()).unwrap();
+        assert!(got.detach && got.deadend && got.open_public && got.verbose == 2);
+        assert_eq!(got.name.unwrap().as_str(), "vm-4");
+        assert_eq!(got.interface.as_deref(), Some("eth0"));
+        assert_eq!(got.bind, Some("127.0.0.2".parse().unwrap()));
+        assert_eq!(got.port, 5000);
+        assert_eq!(got.public_face, Some("1.2.3.4".parse().unwrap()));
+        assert_eq!(got.homes.len(), 3);
+        let paths = (got.logfile.unwrap(), got.state_dir, got.socket);
+        assert_eq!(paths, ("/l".into(), "/s".into(), "/c".into()));
+    }
+
+    #[test]
+    fn paths_of_root_and_of_others() {
+        let got = run(&[], &root()).unwrap();
+        assert_eq!(got.socket, Path::new("/run/daust/daust.sock"));
+        assert_eq!(got.state_dir, Path::new("/var/lib/daust"));
+        let mut user = Environment { home: Some("/h".into()), ..Environment::default() };
+        let got = run(&[], &user).unwrap();
+        assert_eq!(got.socket, Path::new("/h/.daust/daust.sock"));
+        assert_eq!(got.state_dir, Path::new("/h/.daust"));
+        user.runtime_dir = Some("/r".into());
+        assert_eq!(run(&[], &user).unwrap().socket, Path::new("/r/daust/daust.sock"));
+        user.socket = Some("/e".into());
+        assert_eq!(run(&[], &user).unwrap().socket, Path::new("/e"));
+        assert_eq!(run(&["-s", "/t"], &user).unwrap().socket, Path::new("/t"));
+        assert!(run(&[], &Environment::default()).unwrap_err().contains("-S DIR"));
+    }
+
+    #[test]
+    fn wrong_words_name_themselves() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["stop"], "`stop`"),
+            (&["--nonsense"], "nonsense"),
+            (&["-P", "0"], "1 to 65535"),
+            (&["-P", "70000"], "70000"),
+            (&["-b", "nowhere"], "nowhere"),
+            (&["-n", "-x"], "begins and ends"),
+            (&["-c", "/nonexistent/daustd.toml"], "/nonexistent/daustd.toml"),
+        ];
+        for (arguments, expected) in cases {
+            let error = run(arguments, &root()).unwrap_err();
+            assert!(error.contains(expected), "{arguments:?}: {error}");
+        }
+        let many: Vec<&str> = ["-k", "10.0.0.1"].repeat(HOMES + 1);
+        assert!(run(&many[2..], &root()).is_ok());
+        assert!(run(&many, &root()).unwrap_err().contains("limit of 16"));
+    }
+
+    #[test]
+    fn configuration_uses_the_same_names() {
+        let text = "name = 'a'\nport = 5\nkeynode = ['10.0.0.1', 'x:2']\ndeadend = true\n\
+             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\n";
+        let values = parse_configuration(text).unwrap();
+        let got = settings(&values, Values::new(), 0, &root()).unwrap();
+        assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
+        assert!(got.deadend && !got.detach);
+        assert_eq!(got.threshold, Threshold::Share(1.0));
+        assert!(parse_configuration("keynodes = 'a'").unwrap_err().contains("`keynodes`"));
+        assert!(parse_configuration("deadend = 'yes'").unwrap_err().contains("true or false"));
+        assert!(parse_configuration("name = [").is_err());
+    }
+
+    #[test]
+    fn thresholds_at_their_edges() {
+        assert_eq!(parse_threshold("3"), Ok(Threshold::Count(3)));
+        assert_eq!(parse_threshold("0.0"), Ok(Threshold::Share(0.0)));
+        for bad in ["0", "-1", "1.01", "-0.1", "half", "NaN", ""] {
+            assert!(parse_threshold(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The state directory: what a node keeps over its lives, in one crash-safe file.
+//!
+//! At start everything is read at once and the start counter is written before the node is made.
+//! Afterwards a thread of its own writes and syncs, because a sync may take seconds; the loop
+//! hears of each batch through a channel and a waker.
+
+use crate::daemon::ALREADY_RUNNING;
+use crate::daemon::state_file::{Opened, StateFile};
+use crate::node::Kept;
+use crate::wire::limits::KEEP_BATCHES;
+use mio::Waker;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What one batch changes: None removes.
+pub type Entries = Vec<(String, Option<Vec<u8>>)>;
+
+/// One batch that is on disk now, or why it is not.
+#[derive(Debug, PartialEq)]
+pub struct Written {
+    pub ticket: u64,
+    pub result: Result<(), String>,
+}
+
+/// The state directory at start.
+pub struct State {
+    /// None where nothing can be kept; then the sentence says why.
+    file: Result<StateFile, String>,
+    /// Held for as long as the daemon runs.
+    _lock: Option<File>,
+    pub kept: Kept,
+}
+
+/// Seconds since the epoch.
+pub fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl State {
+    /// An error means that the daemon must not start. A directory that can not be written is
+    /// none: the node runs with nothing kept, and says so.
+    pub fn open(directory: &Path) -> Result<State, String> {
+        let lock = match make_directory(directory).and_then(|()| open_lock(directory)) {
+            Ok(lock) => lock,
+            Err(e) => return Ok(State::nothing(directory, &e)),
+        };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ALREADY_RUNNING.to_string()),
+            Err(TryLockError::Error(e)) => return Ok(State::nothing(directory, &e)),
+        }
+        match StateFile::open(directory, unix_s())? {
+            Opened::Kept(file, kept) => Ok(State { file: Ok(file), _lock: Some(lock), kept }),
+            Opened::NotWritable(e) => {
+                Ok(State { _lock: Some(lock), ..State::nothing(directory, &e) })
+            }
+        }
+    }
+
+    fn nothing(directory: &Path, why: &dyn std::fmt::Display) -> State {
+        let directory = directory.display();
+        let sentence = format!("nothing is kept in {directory}: {why}; -S DIR names another");
+        log::warn!("{sentence}. This node has a new identity each time it starts");
+        let kept = Kept { start_counter: unix_s(), ..Kept::default() };
+        State { file: Err(sentence), _lock: None, kept }
+    }
+}
+
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    if !directory.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    let mode = fs::metadata(directory)?.permissions().mode();
+    if mode & 0o022 != 0 {
+        let directory = directory.display();
+        log::warn!("others may write to the state directory: chmod 700 {directory}");
+    }
+    Ok(())
+}
+
+fn open_lock(directory: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    options.open(directory.join("lock"))
+}
+
+/// The writing side of the loop.
+pub struct Store {
+    batches: Option<SyncSender<(u64, Entries)>>,
+    answers: Sender<Written>,
+    written: Receiver<Written>,
+    /// Why nothing is kept, where nothing is.
+    refusal: String,
+    thread: Option<JoinHandle<()>>,
+    waker: Arc<Waker>,
+    _lock: Option<File>,
+}
+
+impl Store {
+    pub fn start(state: State, waker: Arc<Waker>) -> Result<Store, String> {
+        let (answers, written) = channel();
+        let mut store = Store {
+            batches: None,
+            answers,
+            written,
+            refusal: String::new(),
+            thread: None,
+            waker,
+            _lock: state._lock,
+        };
+        match state.file {
+            Ok(file) => store.start_thread(file)?,
+            Err(sentence) => store.refusal = sentence,
+        }
+        Ok(store)
+    }
+
+    fn start_thread(&mut self, mut file: StateFile) -> Result<(), String> {
+        let (batches, received) = sync_channel::<(u64, Entries)>(KEEP_BATCHES);
+        let (answers, waker) = (self.answers.clone(), self.waker.clone());
+        let write = move || {
+            for (ticket, entries) in received {
+                let result = file.write(&entries);
+                if let Err(e) = &result {
+                    log::warn!("{e}");
+                }
+                if answers.send(Written { ticket, result }).is_err() || waker.wake().is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("store".to_string()).spawn(write);
+        self.thread = Some(thread.map_err(|e| format!("can not start the store's thread: {e}"))?);
+        self.batches = Some(batches);
+        Ok(())
+    }
+
+    /// Never waits. What can not be kept is answered too.
+    pub fn keep(&mut self, ticket: u64, entries: Entries) {
+        let refused = match &self.batches {
+            None => self.refusal.clone(),
+            Some(batches) => match batches.try_send((ticket, entries)) {
+                Ok(()) => return,
+                Err(TrySendError::Full(_)) => {
+                    format!("the disk is slow: {KEEP_BATCHES} writes are waiting")
+                }
+                Err(TrySendError::Disconnected(_)) => "the store's thread has ended".to_string(),
+            },
+        };
+        let _ = self.answers.send(Written { ticket, result: Err(refused) });
+        let _ = self.waker.wake();
+    }
+
+    pub fn take(&self) -> Option<Written> {
+        self.written.try_recv().ok()
+    }
+
+    /// Everything asked for is written before this returns.
+    pub fn finish(mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
