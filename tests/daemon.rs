@@ -86,17 +86,15 @@ fn exit_statuses_tell_what_went_wrong() {
 #[test]
 fn a_second_start_is_refused() {
     let node = Daemon::start("node1");
-    let elsewhere = Daemon::prepared("node1");
-    let refused = |change: &mut dyn FnMut(&mut Command)| {
-        let mut command = elsewhere.command();
-        change(&mut command);
-        let said = Said::from(command.output().unwrap());
-        assert_eq!(said.status, 1, "{said:?}");
-        assert!(said.err.contains("daustd is already running"), "{said:?}");
-    };
-    for detach in [&[][..], &["-d"]] {
-        refused(&mut |command| drop(command.args(detach).arg("-S").arg(node.path("state"))));
-        refused(&mut |command| drop(command.args(detach).arg("-s").arg(node.socket())));
+    let (mut same_state, mut same_socket) = (Daemon::prepared("node1"), Daemon::prepared("node1"));
+    same_state.state = node.state.clone();
+    same_socket.socket = node.socket.clone();
+    for second in [same_state, same_socket] {
+        for detach in [&[][..], &["-d"]] {
+            let said = Said::from(second.command().args(detach).output().unwrap());
+            assert_eq!(said.status, 1, "{said:?}");
+            assert!(said.err.contains("daustd is already running"), "{said:?}");
+        }
     }
     node.daust(&["ping"]).expect_out("pong\n");
 }
@@ -104,7 +102,8 @@ fn a_second_start_is_refused() {
 #[test]
 fn detached_means_ready_and_a_failure_is_told() {
     let node = Daemon::prepared("node1");
-    let started = Said::from(node.command().arg("-d").output().unwrap());
+    let log = node.path("log");
+    let started = Said::from(node.command().arg("-d").arg("-l").arg(log).output().unwrap());
     assert_eq!(started, Said { status: 0, out: String::new(), err: String::new() });
     // Not waited for: the first command finds it ready.
     node.daust(&["ping"]).expect_out("pong\n");
@@ -157,7 +156,7 @@ fn goodbye_is_no_death() {
     let mut watch = Watch::start(&node2);
     node1.signal("-TERM");
     assert_eq!(node1.wait_end(), 0);
-    assert!(!node1.socket().exists(), "the socket is left behind");
+    assert!(!node1.socket.exists(), "the socket is left behind");
     watch.wait_for("left node1");
     node2.wait_listed(&line(&node1, " (left)"));
     let forgotten = node2.daust(&["forget", "node1"]);
@@ -201,9 +200,9 @@ fn hangup_reopens_the_logfile() {
 fn without_a_state_directory_it_runs_and_says_so() {
     let mut node = Daemon::prepared("node1");
     fs::write(node.path("file"), "").unwrap();
-    let mut command = node.command();
     // Nobody can make a directory below a file, root neither.
-    node.run(command.arg("-S").arg(node.path("file/state")));
+    node.state = node.path("file/state");
+    node.restart();
     assert!(node.log().contains("file/state"), "{}", node.log());
 }
 
@@ -226,7 +225,7 @@ fn garbage_is_survived() {
     for (i, mut stream) in held.iter().enumerate() {
         let _ = stream.write_all(&[[0xff; 16], [0; 16], [i as u8; 16]][i % 3]);
     }
-    let mut control = UnixStream::connect(node1.socket()).unwrap();
+    let mut control = UnixStream::connect(&node1.socket).unwrap();
     control.write_all(&[0xff; 64]).unwrap();
     let mut answer = Vec::new();
     control.read_to_end(&mut answer).unwrap();
@@ -237,10 +236,10 @@ fn garbage_is_survived() {
 #[test]
 fn a_command_whose_reader_is_gone_ends_quietly() {
     let node = Daemon::start("node1");
-    let script = format!("{DAUST} -s {} list | true", node.socket().display());
+    let script = format!("{DAUST} -s {} list | true", node.socket.display());
     let said = Said::from(Command::new("sh").args(["-c", &script]).output().unwrap());
     assert_eq!(said, Said { status: 0, out: String::new(), err: String::new() });
-    assert_eq!(daust(&node.socket(), &["ping"]).out, "pong\n");
+    assert_eq!(daust(&node.socket, &["ping"]).out, "pong\n");
 }
 
 /// A `daust watch` under way.
@@ -253,7 +252,7 @@ struct Watch {
 impl Watch {
     fn start(daemon: &Daemon) -> Watch {
         let mut command = Command::new(DAUST);
-        command.arg("-s").arg(daemon.socket()).arg("watch").stdout(Stdio::piped());
+        command.arg("-s").arg(&daemon.socket).arg("watch").stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let reader = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = std::sync::mpsc::channel();

@@ -42,7 +42,11 @@ impl Source {
         }
         let number = token.0 - FIXED.len();
         let id = (number / 2) as u64;
-        if number.is_multiple_of(2) { Source::Stream(StreamId(id)) } else { Source::Client(ClientId(id)) }
+        if number.is_multiple_of(2) {
+            Source::Stream(StreamId(id))
+        } else {
+            Source::Client(ClientId(id))
+        }
     }
 }
 

@@ -101,7 +101,9 @@ pub fn ageless(text: &str) -> String {
 pub struct Daemon {
     pub name: String,
     pub address: Ipv4Addr,
-    pub directory: Scratch,
+    pub state: PathBuf,
+    pub socket: PathBuf,
+    directory: Scratch,
     child: Option<Child>,
 }
 
@@ -116,14 +118,15 @@ impl Daemon {
     /// All but started.
     pub fn prepared(name: &str) -> Daemon {
         let (directory, address) = (Scratch::new(), fresh_address());
-        Daemon { name: name.to_string(), address, directory, child: None }
+        let (state, socket) = (directory.0.join("state"), directory.0.join("socket"));
+        Daemon { name: name.to_string(), address, state, socket, directory, child: None }
     }
 
     /// The command line that starts it, to be changed at will.
     pub fn command(&self) -> Command {
         let mut command = Command::new(DAUSTD);
         command.args(["-n", &self.name, "-b", &self.address.to_string()]);
-        command.arg("-S").arg(self.path("state")).arg("-s").arg(self.socket());
+        command.arg("-S").arg(&self.state).arg("-s").arg(&self.socket);
         command.env_remove("NOTIFY_SOCKET");
         command
     }
@@ -152,10 +155,6 @@ impl Daemon {
         self.directory.0.join(name)
     }
 
-    pub fn socket(&self) -> PathBuf {
-        self.path("socket")
-    }
-
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("stderr")).unwrap_or_default()
     }
@@ -165,7 +164,7 @@ impl Daemon {
     }
 
     pub fn daust(&self, words: &[&str]) -> Said {
-        daust(&self.socket(), words)
+        daust(&self.socket, words)
     }
 
     pub fn signal(&self, signal: &str) {
