@@ -61,8 +61,8 @@ struct Contact {
     nonce: u64,
     next: Time,
     wait_ms: u64,
-    /// Who answered there last.
-    met: Option<NodeId>,
+    /// Who answered there last, and when: met for good once sealed word came after it.
+    met: Option<(NodeId, Time)>,
 }
 
 struct Pending {
@@ -205,9 +205,12 @@ impl Hellos {
 
     fn greet(&mut self, t: &mut Tables, at: SocketAddr) {
         let Some(contact) = self.contacts.get_mut(&at) else { return };
-        let is_member =
-            |id: NodeId| t.roster.get(id).is_some_and(|peer| peer.state == State::Alive);
-        let met = contact.met.is_some_and(is_member) || is_member(contact.id);
+        let is_member = |id: NodeId, after: Time| {
+            let peer = t.roster.get(id).filter(|peer| peer.state == State::Alive);
+            peer.and_then(|peer| peer.heard_here).is_some_and(|at| at > after)
+        };
+        let met = contact.met.is_some_and(|(id, at)| is_member(id, at))
+            || is_member(contact.id, Time::default());
         match contact.why {
             Why::Typed { until } if until <= t.now => {
                 self.contacts.remove(&at);
@@ -253,7 +256,10 @@ impl Hellos {
         length: usize,
     ) {
         let is_for_us = [NodeId::ANYBODY, t.own.id].contains(&header.destination);
-        if !is_for_us || header.sender == t.own.id || !self.may_answer(t, way.address) {
+        // One that could not be awaited is not answered either: it greets again.
+        let full =
+            self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&header.sender);
+        if !is_for_us || full || header.sender == t.own.id || !self.may_answer(t, way.address) {
             t.own.count("hellos not answered");
             return;
         }
@@ -299,10 +305,6 @@ impl Hellos {
 
     fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, key: PairKey) {
         let id = record.id();
-        if self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&id) {
-            t.own.count("hellos refused at the limit of pending ones");
-            return;
-        }
         let until = t.now.plus_ms(UNPROVED_MS);
         self.pending.insert(id, Pending { record, signed, key, until });
     }
@@ -387,12 +389,8 @@ impl Hellos {
             return;
         }
         if let Some(contact) = self.contacts.get_mut(&way.address) {
-            contact.met = Some(id);
+            contact.met = Some((id, t.now));
             contact.wait_ms = AGAIN_MS;
-            // What answered once is known: later greetings return to it.
-            if matches!(contact.why, Why::Typed { .. }) {
-                self.contacts.remove(&way.address);
-            }
         }
         self.admit(t, way, record, answer.record, true);
         t.out.notice(Notice::Contacted { address: way.address, id });

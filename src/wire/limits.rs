@@ -55,7 +55,7 @@ pub const ANSWER_MS: u64 = 5_000;
 /// Longest time-out a request may ask for, milliseconds.
 pub const ANSWER_MAX_MS: u64 = 600_000;
 /// Nodes that greeted and have not proved themselves yet.
-pub const PENDING_HELLOS: usize = 64;
+pub const PENDING_HELLOS: usize = 256;
 /// Hellos answered in one second, all sources together.
 pub const HELLOS_PER_SECOND: u32 = 256;
 /// Interval of heartbeats to a home, milliseconds.
