@@ -259,6 +259,17 @@ impl Watch {
         std::thread::spawn(move || {
             reader.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
+        // It listens once it has connected and sleeps on the answer; what the daemon is asked
+        // after that, it hears after that.
+        wait_until("watch to listen", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+            let connected = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().any(|file| {
+                fs::read_link(file.unwrap().path())
+                    .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+            });
+            (connected && stat.contains(") S ")).then_some(()).ok_or(stat)
+        });
+        daemon.daust(&["ping"]).expect_out("pong\n");
         Watch { child, lines, seen: Vec::new() }
     }
 
