@@ -10,7 +10,7 @@ use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
-use crate::wire::message::{Age, Body, Envelope, Taken, Unsupported};
+use crate::wire::message::{Age, Body, Envelope, Taken, Undead, Unsupported};
 use crate::wire::seal::OVERHEAD_BYTES;
 use rand::RngExt;
 use std::net::SocketAddr;
@@ -113,18 +113,21 @@ impl Node {
         t.own.count("clones heard");
         let Some(peer) = t.roster.get(id) else { return };
         let former_is_later = peer.former_instance() > Some(peer.record.instance);
-        let record = if former_is_later { peer.signed.clone() } else { former };
+        let generation = peer.record.generation;
+        let current = peer.signed.clone();
         log::warn!(target: "roster", "two live nodes bear the identity of {} ({id}): a cloned image?", t.name(id));
-        let body = Body::Taken(Taken { record });
-        if former_is_later {
-            let header = Header::new(Kind::Sealed, id, t.own.id);
-            let random = t.random.random();
-            let plain = codec::encode(&envelope(&body, Vec::new(), None));
-            if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
-                t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
-            }
+        let to_former = if former_is_later {
+            Body::Taken(Taken { record: current })
         } else {
-            t.out.send(id, body);
+            t.out.send(id, Body::Taken(Taken { record: former }));
+            // The elder goes on, above the generation that the later one took.
+            Body::Undead(Undead { generation })
+        };
+        let header = Header::new(Kind::Sealed, id, t.own.id);
+        let random = t.random.random();
+        let plain = codec::encode(&envelope(&to_former, Vec::new(), None));
+        if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
+            t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }
     }
 
@@ -159,9 +162,7 @@ impl Node {
                 self.nat.saw_peer(t, from, way);
             }
         }
-        if t.now >= t.own.waking_until {
-            t.roster.heard(from, t.own.id, t.now);
-        }
+        t.roster.heard(from, t.own.id, t.arrived);
         if let Some(since) = t.own.stale_since.take() {
             log::info!(target: "members", "heard again after {} s cut off", t.now.ms_since(since) / 1_000);
         }
@@ -170,12 +171,9 @@ impl Node {
 
     fn ages(&mut self, from: NodeId, envelope: &Envelope) {
         let t = &mut self.t;
-        if t.now < t.own.waking_until {
-            return;
-        }
         for age in Age::read_all(&envelope.ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                t.roster.heard_elsewhere(id, from, age.age_ms(), t.now);
+                t.roster.heard_elsewhere(id, from, age.age_ms(), t.arrived);
             }
         }
         if let Some(digest) = envelope.digest {

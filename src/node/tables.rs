@@ -11,6 +11,9 @@ use rand::seq::SliceRandom;
 
 pub struct Tables {
     pub now: Time,
+    /// When what arrives in this turn arrived at the latest: earlier than now if it waited in a
+    /// buffer because the turn is late.
+    pub arrived: Time,
     pub own: Own,
     pub roster: Roster,
     pub routes: Routes,
