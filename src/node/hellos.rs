@@ -300,7 +300,10 @@ impl Hellos {
                         && known.instance != record.instance)
             })
             .map(|peer| peer.record.generation);
-        let is_known = known.is_some();
+        // Who asks for us by id knew us. Where we know nobody (the disk was lost, or died before our
+        // first peer was written) we return to it, as it does to us.
+        let knows_us = header.destination == t.own.id && t.roster.is_empty();
+        let is_known = known.is_some() || knows_us;
         let refused = self.refusal(t, &question, way.address.ip(), is_known);
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
