@@ -186,9 +186,13 @@ impl Nat {
         addresses.truncate(KNOCKS - 1);
         addresses.push(way.address.ip());
         addresses.dedup();
+        let socket = if way.socket == Socket::Main { Socket::Ephemeral } else { Socket::Main };
+        // Behind a NAT a knock from the main port would take over our gateway's own.
+        if socket == Socket::Main && t.own.hidden != Some(false) {
+            return;
+        }
         let saw = Saw { address: way.address, nonce: Some(nonce) };
         t.out.carry(from, Body::Saw(saw), Carry::At(way));
-        let socket = if way.socket == Socket::Main { Socket::Ephemeral } else { Socket::Main };
         for address in addresses {
             let way = Way { address: SocketAddr::new(address, port), socket };
             t.out.carry(from, Body::Knock(Nonce { nonce }), Carry::At(way));
@@ -207,8 +211,9 @@ impl Nat {
         let Some(test) = self.test.take() else { return };
         self.strong = test.strong;
         if t.own.hidden != Some(hidden) {
-            log::info!(target: "nat", "others {} start a conversation with this node",
-                if hidden { "cannot" } else { "can" });
+            log::info!(target: "nat", "others {} start a conversation with this node, as {} tested{}",
+                if hidden { "cannot" } else { "can" }, t.name(test.witness),
+                if test.strong { ", who sees it under another address" } else { "" });
         }
         t.own.hidden = Some(hidden);
         if t.own.change(|record| {
