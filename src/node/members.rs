@@ -172,14 +172,14 @@ impl Members {
         }
     }
 
-    /// A record under our own id: an echo, an earlier life's trace, or a clone's. Only a later
-    /// generation matters here, or the same one in the hands of another instance.
+    /// A record under our own id: an echo, an earlier life's trace, or a clone's. A clone shows
+    /// itself by talking (see `Taken`), unless it bears our very generation: then the later
+    /// instance starts above.
     fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
         let own = &t.own.record;
-        let shared = record.generation == own.generation && record.instance != own.instance;
-        if (record.generation > own.generation || shared)
-            && Record::open(t.own.options.suite, signed).is_ok()
-        {
+        let ours = record.instance == own.instance && record.generation > own.generation;
+        let shared = record.instance < own.instance && record.generation == own.generation;
+        if (ours || shared) && Record::open(t.own.options.suite, signed).is_ok() {
             t.out.notice(Notice::StartAbove(record.generation));
         }
     }

@@ -198,7 +198,7 @@ impl Node {
     /// about the others' last seconds and accuses nobody.
     fn turn(&mut self, now: Time) {
         let slept_ms = self.awaited.map_or(0, |awaited| now.ms_since(awaited));
-        if slept_ms >= LATE_MS {
+        if slept_ms >= LATE_MS && self.draining.is_none() {
             // What arrives now may have waited since the turn before.
             self.draining = Some((self.t.now, now.plus_ms(DRAIN_MS)));
         }

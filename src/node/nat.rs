@@ -162,7 +162,10 @@ impl Nat {
             test.tries += 1;
             test.answered = false;
             test.next = t.now.plus_ms(TRY_MS);
-            t.out.send(test.witness, Body::Test(Nonce { nonce: test.nonce }));
+            let body = Body::Test(Nonce { nonce: test.nonce });
+            if let Some(way) = t.routes.direct_way(test.witness, t.now) {
+                t.out.carry(test.witness, body, Carry::At(way));
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Longest wait between two tries of one ask.
-const AGAIN_MOST_MS: u64 = 800;
+const AGAIN_MOST_MS: u64 = 400;
 /// From this attempt on a channel is tried too.
 const STREAM_ATTEMPT: u32 = 4;
 /// Bytes of answers kept for asks that may be repeated.
