@@ -6,6 +6,7 @@
 //! three heartbeats go unanswered.
 
 use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -138,7 +139,8 @@ impl Homes {
     fn holds(&self, t: &Tables, id: NodeId) -> bool {
         let silent_ms = HEARTBEATS_MISSED * HEARTBEAT_MS + HEARTBEAT_MS / 2;
         let answers = self.answered.get(&id).is_none_or(|at| t.now.ms_since(*at) < silent_ms);
-        answers && is_parent(t, id)
+        (answers && is_parent(t, id))
+            || (t.own.has(Bug::ParentKept) && t.own.record.parent == Some(id))
     }
 
     /// The node at our default gateway, once it was heard steadily (at once if we have none).

@@ -7,6 +7,7 @@
 
 use crate::node::boundary::Socket;
 use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
 use crate::node::routes::Way;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -114,6 +115,8 @@ impl Nat {
 
     fn witness(&mut self, t: &mut Tables, from: NodeId, address: IpAddr) {
         let unhidden = t.roster.get(from).is_some_and(|peer| !peer.record.hidden);
+        // Who became our ancestor since then is no witness any more.
+        self.witnesses.retain(|(id, _)| !is_ancestor(t, *id));
         if t.own.options.public_face.is_some() || !unhidden || is_ancestor(t, from) {
             return;
         }
@@ -195,6 +198,7 @@ impl Nat {
     }
 
     fn conclude(&mut self, t: &mut Tables, hidden: bool) {
+        let hidden = hidden && !t.own.has(Bug::NeverHidden);
         let Some(test) = self.test.take() else { return };
         self.strong = test.strong;
         if t.own.hidden != Some(hidden) {
