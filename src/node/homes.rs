@@ -72,6 +72,7 @@ impl Homes {
     fn phone(&mut self, t: &mut Tables) {
         let mut homes: Vec<NodeId> = self.given.clone();
         homes.extend(t.own.record.parent);
+        homes.extend(self.gateway_since.map(|(id, _)| id));
         homes.sort_unstable();
         homes.dedup();
         homes.retain(|id| t.roster.contains(*id));

@@ -451,6 +451,7 @@ impl Node {
             }
             Notice::Stop => self.stop(),
             Notice::Parent(parent) => {
+                self.nat.judge_public(t);
                 self.links.held = parent;
                 if let Some(parent) = parent {
                     self.links.hold(t, parent);
