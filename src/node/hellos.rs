@@ -30,13 +30,14 @@ const AGAIN_MS: u64 = 1_000;
 const AGAIN_MOST_MS: u64 = 30_000;
 /// How often one remembered node that is not a member is greeted.
 const REMEMBERED_MS: u64 = 5_000;
+const REMEMBERED_WAYS: usize = 3;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
 /// Contacts greeted at once; addresses whose hellos are counted.
 const CONTACTS: usize = 256;
 const SOURCES: usize = 1_024;
-/// Nodes greeted under a newly drawn identity.
-const REJOINED: usize = 16;
+/// Nodes greeted under a newly drawn identity or a higher life.
+const REINTRODUCED: usize = 16;
 /// Hellos answered for one source address and port in a second.
 const ANSWERS_PER_SOURCE: u32 = 4;
 
@@ -59,6 +60,7 @@ struct Contact {
     /// Who is expected there; anybody for a typed or given address.
     id: NodeId,
     nonce: u64,
+    since: Time,
     next: Time,
     wait_ms: u64,
     /// Who answered there last, and when: met for good once sealed word came after it.
@@ -147,7 +149,16 @@ impl Hellos {
             return;
         }
         let nonce = t.random.random();
-        let contact = Contact { why, intent, id, nonce, next: t.now, wait_ms: AGAIN_MS, met: None };
+        let contact = Contact {
+            why,
+            intent,
+            id,
+            nonce,
+            since: t.now,
+            next: t.now,
+            wait_ms: AGAIN_MS,
+            met: None,
+        };
         self.contacts.insert(at, contact);
     }
 
@@ -162,19 +173,19 @@ impl Hellos {
             .collect();
         rand::seq::SliceRandom::shuffle(&mut ids[..], &mut t.random);
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
-            let attempt = t.random.random_range(0..4usize);
-            if let Some(way) = t.way(id, attempt) {
+            // All ways: where it was heard last may be the port of a process that is no more.
+            for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
                 self.contact(t, way.address, id, Intent::Return, Why::Remembered);
             }
         }
     }
 
-    /// Under a new identity nobody knows us: greet those we knew as one who joins.
-    pub fn greet_remembered_as_new(&mut self, t: &mut Tables) {
-        let ids: Vec<NodeId> = t.roster.iter().map(|(id, _)| id).collect();
-        for id in ids.into_iter().take(REJOINED) {
+    /// Our id or our keys are others than before: tells those we know at once.
+    pub fn greet_known(&mut self, t: &mut Tables, intent: Intent) {
+        for id in t.some_live(t.own.id).into_iter().take(REINTRODUCED) {
             if let Some(way) = t.way(id, 0) {
-                self.contact(t, way.address, id, Intent::Join, Why::Remembered);
+                self.contacts.remove(&way.address);
+                self.contact(t, way.address, id, intent, Why::Remembered);
             }
         }
     }
@@ -210,7 +221,7 @@ impl Hellos {
             peer.and_then(|peer| peer.heard_here).is_some_and(|at| at > after)
         };
         let met = contact.met.is_some_and(|(id, at)| is_member(id, at))
-            || is_member(contact.id, Time::default());
+            || is_member(contact.id, contact.since);
         match contact.why {
             Why::Typed { until } if until <= t.now => {
                 self.contacts.remove(&at);
@@ -289,7 +300,10 @@ impl Hellos {
                         && known.instance != record.instance)
             })
             .map(|peer| peer.record.generation);
-        let is_known = known.is_some();
+        // Who asks for us by id knew us. Where we know nobody (the disk was lost, or died before our
+        // first peer was written) we return to it, as it does to us.
+        let knows_us = header.destination == t.own.id && t.roster.is_empty();
+        let is_known = known.is_some() || knows_us;
         let refused = self.refusal(t, &question, way.address.ip(), is_known);
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
@@ -352,7 +366,8 @@ impl Hellos {
         if known {
             return None;
         }
-        if question.intent == Intent::Return {
+        // A node that knows nobody believes who says they met: it may have died before it kept it.
+        if question.intent == Intent::Return && !t.roster.is_empty() {
             return Some(Refusal::UnknownNode);
         }
         (!self.may_admit(t, source)).then_some(Refusal::Full)

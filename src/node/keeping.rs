@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 const IDENTITY: &str = "identity";
 const PEER: &str = "peer/";
-/// Changes are gathered for so long before they are written.
+/// After a write, changes are gathered for so long before the next: the first peer is kept at once.
 const GATHER_MS: u64 = 1_000;
 /// All ages are written anew this often.
 const ALL_MS: u64 = 600_000;
@@ -34,6 +34,7 @@ struct KeptPeer {
 pub struct Keeping {
     changed: BTreeSet<NodeId>,
     flush_at: Option<Time>,
+    gather_until: Time,
     next_all: Time,
     ticket: u64,
     failing: bool,
@@ -57,6 +58,7 @@ impl Keeping {
         Keeping {
             changed: BTreeSet::new(),
             flush_at: None,
+            gather_until: now,
             next_all: now.plus_ms(ALL_MS),
             ticket: 0,
             failing: false,
@@ -85,7 +87,7 @@ impl Keeping {
 
     pub fn changed(&mut self, t: &Tables, id: NodeId) {
         self.changed.insert(id);
-        self.flush_at.get_or_insert(t.now.plus_ms(GATHER_MS).on_grid());
+        self.flush_at.get_or_insert(self.gather_until.max(t.now).on_grid());
     }
 
     pub fn tick(&mut self, t: &mut Tables) {
@@ -101,6 +103,7 @@ impl Keeping {
 
     pub fn flush(&mut self, t: &mut Tables) {
         self.flush_at = None;
+        self.gather_until = t.now.plus_ms(GATHER_MS);
         let uptime_s = t.now.ms_since(t.own.started) / 1_000;
         let now_unix_s = t.own.options.started_unix_s + uptime_s;
         let entries: Vec<(String, Option<Vec<u8>>)> = std::mem::take(&mut self.changed)

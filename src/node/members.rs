@@ -13,13 +13,13 @@ use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
-use crate::wire::limits::{DATAGRAM_BYTES, RENEWAL_MS};
+use crate::wire::limits::DATAGRAM_BYTES;
 use crate::wire::message::{Age, Body, Undead};
 use crate::wire::record::Record;
 use crate::wire::rumor::{Left, Rumor, Subject};
 use crate::wire::seal::OVERHEAD_BYTES;
 use crate::wire::time::Time;
-use foca::{Foca, Member};
+use foca::{Codec as _, Foca, Member};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::cell::RefCell;
@@ -34,8 +34,10 @@ const PACKET_BYTES: usize = DATAGRAM_BYTES - OVERHEAD_BYTES - ENVELOPE_BYTES + I
 const PROBE_PERIOD: Duration = Duration::from_millis(1_000);
 const PROBE_RTT: Duration = Duration::from_millis(400);
 const GOSSIP: Duration = Duration::from_millis(200);
-/// How long the ages in arriving datagrams are not believed after the process slept.
-const DRAIN_MS: u64 = 200;
+/// A ping unanswered for so long is followed up before the engine's own period ends.
+const UNANSWERED_MS: u64 = 400;
+/// How often a node that answers is told that it is suspected, so that it refutes it.
+const NUDGE_MS: u64 = 500;
 /// Least time between two words to one node that it is held to be down.
 const UNDEAD_MS: u64 = 1_000;
 
@@ -49,6 +51,7 @@ pub struct Members {
     suspects: BTreeSet<NodeId>,
     look_for_suspects: bool,
     pinged: Option<(NodeId, Time)>,
+    nudged: Option<Time>,
     renew_above: Option<Generation>,
     told_undead: BTreeMap<NodeId, Time>,
 }
@@ -86,6 +89,7 @@ impl Members {
             suspects: BTreeSet::new(),
             look_for_suspects: false,
             pinged: None,
+            nudged: None,
             renew_above: None,
             told_undead: BTreeMap::new(),
         }
@@ -140,6 +144,7 @@ impl Members {
             return;
         }
         let known = t.roster.get(id).map(|peer| peer.record.stamp());
+        let parent = t.roster.get(id).and_then(|peer| peer.record.parent);
         if known.is_some_and(|known| known >= peeked.stamp()) {
             return;
         }
@@ -155,7 +160,10 @@ impl Members {
                 }
                 t.out.notice(Notice::Recorded(id));
             }
-            Put::Changed => t.out.notice(Notice::RecordChanged(id)),
+            Put::Changed => {
+                let rerouted = parent != peeked.parent;
+                t.out.notice(Notice::RecordChanged { id, rerouted });
+            }
             Put::Full => t.own.count("nodes refused at the limit of known nodes"),
             Put::Same => return,
         }
@@ -165,12 +173,14 @@ impl Members {
     }
 
     /// A record under our own id: an echo, an earlier life's trace, or a clone's. Only a later
-    /// generation matters here; a clone shows itself by talking (see `Taken`).
+    /// generation matters here, or the same one in the hands of another instance.
     fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
-        if record.generation > t.own.record.generation
+        let own = &t.own.record;
+        let shared = record.generation == own.generation && record.instance != own.instance;
+        if (record.generation > own.generation || shared)
             && Record::open(t.own.options.suite, signed).is_ok()
         {
-            self.renew(t, record.generation);
+            t.out.notice(Notice::StartAbove(record.generation));
         }
     }
 
@@ -288,6 +298,10 @@ impl Members {
         if t.own.leaving || t.own.record.generation > above {
             return;
         }
+        if above.start_counter() > t.own.record.generation.start_counter() {
+            t.out.notice(Notice::StartAbove(above));
+            return;
+        }
         if !t.own.may_renew(t.now) {
             self.renew_above = Some(self.renew_above.unwrap_or_default().max(above));
             return;
@@ -306,15 +320,16 @@ impl Members {
 
     /// Another node knows a later life of ours than this one (our state was lost or restored, or
     /// a clone runs): start above it.
-    pub fn start_above(&mut self, t: &mut Tables, above: Generation) {
-        if t.own.leaving || !t.own.may_renew(t.now) {
-            return;
+    pub fn start_above(&mut self, t: &mut Tables, above: Generation) -> bool {
+        if t.own.leaving || !t.own.may_renew(t.now) || t.own.record.generation > above {
+            return false;
         }
         log::warn!(target: "members", "a later life of this node is known elsewhere: starting above it");
         t.own.renew(Generation::first(above.start_counter() + 1), t.now);
         t.roster.renew_keys(t.now);
         self.restart(t);
         t.out.notice(Notice::OwnChanged);
+        true
     }
 
     /// After a change of identity the engine waits for a word; it already knows who lives.
@@ -330,7 +345,6 @@ impl Members {
 
     /// The process slept: nothing the engine was about to conclude is worth anything.
     pub fn woke(&mut self, t: &mut Tables) {
-        t.own.waking_until = t.now.plus_ms(DRAIN_MS);
         self.restart(t);
     }
 
@@ -383,6 +397,12 @@ impl Members {
             let _ = self.engine.handle_timer(timer, &mut asked);
             self.carry_out(t, asked);
         }
+        if let Some((id, at)) = self.pinged.filter(|(_, at)| t.now.ms_since(*at) >= UNANSWERED_MS) {
+            self.pinged = None;
+            if t.roster.get(id).and_then(|peer| peer.heard_here).is_none_or(|heard| heard < at) {
+                t.out.notice(Notice::ProbeFailed(id));
+            }
+        }
         if let Some(above) = self.renew_above.filter(|_| t.own.may_renew(t.now)) {
             self.renew(t, above);
         }
@@ -408,13 +428,33 @@ impl Members {
             }
         }
         self.suspects = now;
+        self.nudge(t);
+    }
+
+    /// A suspect that is heard has not heard that it is suspected: the engine repeats that only so
+    /// often, and waits for the node itself to refute it.
+    fn nudge(&mut self, t: &mut Tables) {
+        if self.nudged.is_some_and(|at| t.now.ms_since(at) < NUDGE_MS) {
+            return;
+        }
+        let is_heard = |member: &&Member<SwimId>| {
+            let peer = t.roster.get(member.id().node);
+            member.state() == foca::State::Suspect
+                && peer.is_some_and(|peer| peer.heard_here.is_some_and(|at| at > peer.state_since))
+        };
+        let heard: Vec<Member<SwimId>> =
+            self.engine.iter_members().filter(is_heard).cloned().collect();
+        for member in heard {
+            self.nudged = Some(t.now);
+            let packet = suspicion(Codec(self.shared.clone()), *self.engine.identity(), &member);
+            t.out.send(member.id().node, Body::Swim(packet));
+        }
     }
 
     pub fn deadline(&self) -> Option<Time> {
-        let timer = self.timers.keys().next().map(|(at, _)| *at);
-        let renewal = self.renew_above.map(|_| Time::default());
-        // A renewal that waits is looked at with the next timer of the engine.
-        timer.or(renewal.map(|_| Time::from_ms(RENEWAL_MS)))
+        // A renewal or a ping that waits is looked at with the engine's next timer: it gossips
+        // five times a second.
+        self.timers.keys().next().map(|(at, _)| *at)
     }
 
     fn carry_out(&mut self, t: &mut Tables, asked: Asked) {
@@ -501,6 +541,22 @@ impl Members {
 
 /// Ages in one datagram.
 const AGES: usize = 16;
+
+/// A packet (without its ids) that tells a node that it is suspected.
+fn suspicion(mut codec: Codec, own: SwimId, member: &Member<SwimId>) -> Vec<u8> {
+    let header = foca::Header {
+        src: own,
+        src_incarnation: 0,
+        dst: *member.id(),
+        message: foca::Message::Gossip,
+    };
+    let mut packet = Vec::new();
+    // Writing to memory does not fail.
+    let _ = codec.encode_header(&header, &mut packet);
+    packet.extend_from_slice(&1u16.to_be_bytes());
+    let _ = codec.encode_member(member, &mut packet);
+    packet.split_off(IDS_BYTES)
+}
 
 fn start_engine(t: &mut Tables, shared: &Rc<RefCell<Shared>>) -> Engine {
     let id = SwimId { node: t.own.id, generation: t.own.record.generation };

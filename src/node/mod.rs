@@ -51,6 +51,9 @@ use tables::Tables;
 const LINGER_MS: u64 = 250;
 /// The goodbye is said twice, this far apart.
 const AGAIN_MS: u64 = 100;
+/// A turn this late may read what waited in a buffer, and for so long afterwards.
+const LATE_MS: u64 = 100;
+const DRAIN_MS: u64 = 200;
 /// A deadline that is already past means "very soon": the loop never spins.
 const SOON_MS: u64 = 10;
 
@@ -69,6 +72,8 @@ pub struct Node {
     goodbye: Option<Goodbye>,
     /// What was told as the deadline last: a turn much later than this means that we slept.
     awaited: Option<Time>,
+    /// After a late turn: the turn before it, and until when buffers are still being emptied.
+    draining: Option<(Time, Time)>,
 }
 
 struct Goodbye {
@@ -87,6 +92,7 @@ impl Node {
         let own = Own::new(identity, options, kept.start_counter, noise, now);
         let mut t = Tables {
             now,
+            arrived: now,
             own,
             roster: Default::default(),
             routes: Default::default(),
@@ -108,6 +114,7 @@ impl Node {
             keeping,
             goodbye: None,
             awaited: None,
+            draining: None,
             t,
         };
         node.settle();
@@ -191,7 +198,13 @@ impl Node {
     /// about the others' last seconds and accuses nobody.
     fn turn(&mut self, now: Time) {
         let slept_ms = self.awaited.map_or(0, |awaited| now.ms_since(awaited));
+        if slept_ms >= LATE_MS && self.draining.is_none() {
+            // What arrives now may have waited since the turn before.
+            self.draining = Some((self.t.now, now.plus_ms(DRAIN_MS)));
+        }
         self.t.now = self.t.now.max(now);
+        self.draining = self.draining.filter(|(_, until)| *until > now);
+        self.t.arrived = self.draining.map_or(self.t.now, |(since, _)| since);
         if slept_ms < SLEPT_MS {
             return;
         }
@@ -208,6 +221,12 @@ impl Node {
     fn refused(&mut self, to: std::net::SocketAddr, quoted: &[u8]) {
         let t = &mut self.t;
         let Ok((header, rest)) = crate::wire::header::Header::parse(quoted) else { return };
+        // Behind a NAT the refusal is the NAT's: a mapping ended, not a process.
+        let own_address = |peer: &roster::Peer| peer.record.addresses.contains(&to.ip());
+        if !t.roster.get(header.destination).is_some_and(own_address) {
+            t.routes.lost(header.destination, to);
+            return;
+        }
         let counter = crate::wire::seal::counter_of(rest);
         let sent = counter.is_some_and(|counter| t.roster.was_sent(header.destination, counter));
         if header.sender != t.own.id || !sent || t.routes.id_at(to) != Some(header.destination) {
@@ -308,7 +327,7 @@ impl Node {
             let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
             self.members.record(t, entry.record, entry.state, spread);
             self.members.hearsay(t, id, entry.state);
-            t.roster.heard_elsewhere(id, from, entry.age_ms, t.now);
+            t.roster.heard_elsewhere(id, from, entry.age_ms, t.arrived);
             self.keeping.changed(t, id);
         }
         if t.roster.len() > before {
@@ -349,7 +368,7 @@ impl Node {
         let own = std::mem::replace(&mut self.t.out.outputs, outputs);
         self.t.out.outputs.extend(own);
         self.t.out.output(keeping::keep_identity(secret));
-        self.hellos.greet_remembered_as_new(&mut self.t);
+        self.hellos.greet_known(&mut self.t, Intent::Join);
     }
 
     /// Hands notices on and messages out until nothing is left to do.
@@ -381,8 +400,11 @@ impl Node {
                 self.sync.learnt();
                 self.keeping.changed(t, id);
             }
-            Notice::RecordChanged(id) => {
+            Notice::RecordChanged { id, rerouted } => {
                 self.keeping.changed(t, id);
+                if !rerouted {
+                    return;
+                }
                 let parent = t.roster.get(id).filter(|peer| peer.record.hidden);
                 let parent = parent.and_then(|peer| peer.record.parent);
                 let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
@@ -406,7 +428,12 @@ impl Node {
                 self.votes.clear();
                 self.members.renew(t, generation);
             }
-            Notice::StartAbove(generation) => self.members.start_above(t, generation),
+            Notice::StartAbove(generation) => {
+                // Others cannot open our datagrams any more until they know our new life.
+                if self.members.start_above(t, generation) {
+                    self.hellos.greet_known(t, Intent::Return);
+                }
+            }
             Notice::Forget(Subject { id, generation }) => {
                 if self.members.forget(t, Subject { id, generation }) {
                     self.votes.forget(id);

@@ -108,12 +108,8 @@ impl Nat {
         if self.seen.len() >= SEEN && !self.seen.contains_key(&from) {
             return;
         }
-        let new = self.seen.insert(from, saw.address).is_none();
+        self.seen.insert(from, saw.address);
         self.witness(t, from, saw.address.ip());
-        let running = self.test.as_ref().is_some_and(|test| test.strong);
-        if new && !self.strong && !running && is_witness(t, from) {
-            self.start(t, from, true);
-        }
     }
 
     fn witness(&mut self, t: &mut Tables, from: NodeId, address: IpAddr) {
@@ -143,7 +139,8 @@ impl Nat {
     }
 
     pub fn tick(&mut self, t: &mut Tables) {
-        if self.test.is_none() && self.next_test <= t.now {
+        let stronger = !self.strong && self.seen.keys().any(|id| is_witness(t, *id));
+        if self.test.is_none() && (self.next_test <= t.now || stronger) {
             self.next_test = t.now.plus_ms(WITNESS_MS).on_grid();
             let seen = &self.seen;
             let candidates = t.some_live(t.own.id);
@@ -165,7 +162,10 @@ impl Nat {
             test.tries += 1;
             test.answered = false;
             test.next = t.now.plus_ms(TRY_MS);
-            t.out.send(test.witness, Body::Test(Nonce { nonce: test.nonce }));
+            let body = Body::Test(Nonce { nonce: test.nonce });
+            if let Some(way) = t.routes.direct_way(test.witness, t.now) {
+                t.out.carry(test.witness, body, Carry::At(way));
+            }
         }
     }
 

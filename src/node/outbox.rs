@@ -58,8 +58,11 @@ pub enum Notice {
     },
     /// A record arrived that was not known, or a later life.
     Recorded(NodeId),
-    /// A known node's record changed within its life.
-    RecordChanged(NodeId),
+    /// A known node's record changed within its life; `rerouted` says that its parent did.
+    RecordChanged {
+        id: NodeId,
+        rerouted: bool,
+    },
     /// A record is missing that this node named.
     Missing {
         named_by: NodeId,

@@ -2,7 +2,7 @@
 
 use crate::node::boundary::Options;
 use crate::wire::ids::{Generation, Name, NodeId};
-use crate::wire::limits::{ADDRESSES, RENEWAL_MS};
+use crate::wire::limits::{ADDRESSES, RENEWAL_MS, UNDEAD_RENEWAL_MS};
 use crate::wire::record::Record;
 use crate::wire::seal::Identity;
 use crate::wire::time::Time;
@@ -24,8 +24,6 @@ pub struct Own {
     pub leaving: bool,
     /// Since when this node believes itself cut off.
     pub stale_since: Option<Time>,
-    /// Until when what arrives may be old: it waited in a buffer while the process slept.
-    pub waking_until: Time,
     counters: BTreeMap<&'static str, u64>,
 }
 
@@ -68,7 +66,6 @@ impl Own {
             last_renewal: None,
             leaving: false,
             stale_since: None,
-            waking_until: Time::default(),
             counters: BTreeMap::new(),
         }
     }
@@ -94,8 +91,13 @@ impl Own {
         self.options.addresses.contains(&address)
     }
 
-    /// Whether the generation may be renewed now: at most once a minute.
+    /// Whether the generation may be renewed now: seldom, however often others ask for it.
     pub fn may_renew(&self, now: Time) -> bool {
+        self.last_renewal.is_none_or(|last| now.ms_since(last) >= UNDEAD_RENEWAL_MS)
+    }
+
+    /// Whether it may be renewed for no other reason than doubt in oneself: at most once a minute.
+    pub fn may_doubt(&self, now: Time) -> bool {
         self.last_renewal.is_none_or(|last| now.ms_since(last) >= RENEWAL_MS)
     }
 

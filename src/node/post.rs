@@ -10,7 +10,7 @@ use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
-use crate::wire::message::{Age, Body, Envelope, Taken, Unsupported};
+use crate::wire::message::{Age, Body, Envelope, Nonce, Taken, Undead, Unsupported};
 use crate::wire::seal::OVERHEAD_BYTES;
 use rand::RngExt;
 use std::net::SocketAddr;
@@ -103,28 +103,54 @@ impl Node {
             }
             Opened::Replayed => t.own.count("replayed"),
             Opened::Forged => t.own.count("forged"),
-            Opened::Clone(former) => self.clone_lives(id, way, former),
+            Opened::Former(plain) => self.former_life(id, way, &plain),
         }
     }
 
-    /// Two lives of one identity speak: whichever started later is told.
-    fn clone_lives(&mut self, id: NodeId, way: Way, former: Vec<u8>) {
+    /// Word under the key of a former life: it was under way for long, or another instance lives
+    /// (a clone). Only what answers our question lives.
+    fn former_life(&mut self, id: NodeId, way: Way, plain: &[u8]) {
+        let t = &mut self.t;
+        let Ok(envelope) = codec::decode::<Envelope>(plain) else { return };
+        let nonce = t.random.random();
+        let Some(peer) = t.roster.get_mut(id) else { return };
+        match Body::decode(envelope.number, &envelope.body) {
+            Some(Ok(Body::ProbeAnswer(Nonce { nonce }))) if peer.former_lives(nonce) => {
+                self.clone_lives(id, way);
+            }
+            _ if peer.challenge_former(nonce, t.now) => {
+                self.send_to_former(id, way, &Body::Probe(Nonce { nonce }));
+            }
+            _ => {}
+        }
+    }
+
+    /// Two lives of one identity live: the one that started later is told to draw a new one, the
+    /// other to start above it.
+    fn clone_lives(&mut self, id: NodeId, way: Way) {
         let t = &mut self.t;
         t.own.count("clones heard");
-        let Some(peer) = t.roster.get(id) else { return };
-        let former_is_later = peer.former_instance() > Some(peer.record.instance);
-        let record = if former_is_later { peer.signed.clone() } else { former };
         log::warn!(target: "roster", "two live nodes bear the identity of {} ({id}): a cloned image?", t.name(id));
-        let body = Body::Taken(Taken { record });
-        if former_is_later {
-            let header = Header::new(Kind::Sealed, id, t.own.id);
-            let random = t.random.random();
-            let plain = codec::encode(&envelope(&body, Vec::new(), None));
-            if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
-                t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
-            }
+        let Some(peer) = t.roster.get(id) else { return };
+        let Some((former, former_signed)) = peer.former() else { return };
+        if former.instance > peer.record.instance {
+            let record = peer.signed.clone();
+            self.send_to_former(id, way, &Body::Taken(Taken { record }));
         } else {
-            t.out.send(id, body);
+            let record = former_signed.to_vec();
+            let generation = peer.record.generation;
+            t.out.send(id, Body::Taken(Taken { record }));
+            self.send_to_former(id, way, &Body::Undead(Undead { generation }));
+        }
+    }
+
+    fn send_to_former(&mut self, id: NodeId, way: Way, body: &Body) {
+        let t = &mut self.t;
+        let header = Header::new(Kind::Sealed, id, t.own.id);
+        let random = t.random.random();
+        let plain = codec::encode(&envelope(body, Vec::new(), None));
+        if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
+            t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }
     }
 
@@ -159,9 +185,7 @@ impl Node {
                 self.nat.saw_peer(t, from, way);
             }
         }
-        if t.now >= t.own.waking_until {
-            t.roster.heard(from, t.own.id, t.now);
-        }
+        t.roster.heard(from, t.own.id, t.arrived);
         if let Some(since) = t.own.stale_since.take() {
             log::info!(target: "members", "heard again after {} s cut off", t.now.ms_since(since) / 1_000);
         }
@@ -170,12 +194,9 @@ impl Node {
 
     fn ages(&mut self, from: NodeId, envelope: &Envelope) {
         let t = &mut self.t;
-        if t.now < t.own.waking_until {
-            return;
-        }
         for age in Age::read_all(&envelope.ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                t.roster.heard_elsewhere(id, from, age.age_ms(), t.now);
+                t.roster.heard_elsewhere(id, from, age.age_ms(), t.arrived);
             }
         }
         if let Some(digest) = envelope.digest {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Longest wait between two tries of one ask.
-const AGAIN_MOST_MS: u64 = 800;
+const AGAIN_MOST_MS: u64 = 400;
 /// From this attempt on a channel is tried too.
 const STREAM_ATTEMPT: u32 = 4;
 /// Bytes of answers kept for asks that may be repeated.
@@ -317,6 +317,11 @@ impl Relay {
 
     /// One node will not answer any more.
     fn give_up(&mut self, t: &mut Tables, number: u64, id: NodeId, failure: Failure) {
+        self.end(t, number, id, Reply::Error(failure));
+    }
+
+    /// Ends what one node was asked with this reply.
+    fn end(&mut self, t: &mut Tables, number: u64, id: NodeId, reply: Reply) {
         let Some(waiting) = self.waiting.get_mut(&number) else { return };
         if waiting.targets.remove(&id).is_none() {
             return;
@@ -329,7 +334,7 @@ impl Relay {
             number: client_number,
             node: name,
             id,
-            reply: Reply::Error(failure),
+            reply,
             last: true,
             done: all_done && !last_is_local,
         };
@@ -347,9 +352,16 @@ impl Relay {
             .filter(|(_, waiting)| waiting.targets.contains_key(&id))
             .map(|(number, _)| *number)
             .collect();
+        let left = t.roster.get(id).is_some_and(|peer| peer.state == State::Left);
         for number in numbers {
-            let why = why_dead(t, id);
-            self.give_up(t, number, id, why);
+            let stops = self.waiting.get(&number).is_some_and(|w| w.command == Command::Stop);
+            let reply = if stops && left {
+                // Its goodbye came before its answer.
+                Reply::Stopped
+            } else {
+                Reply::Error(why_dead(t, id))
+            };
+            self.end(t, number, id, reply);
         }
     }
 

@@ -15,9 +15,8 @@ use std::net::IpAddr;
 
 /// How long the key of a peer's former life is kept, to notice that it still lives: a clone.
 const FORMER_KEY_MS: u64 = 60_000;
-/// Word under a former key proves a clone only so long after the new life began: before, it may
-/// have been under way.
-const FORMER_WORD_MS: u64 = 3_000;
+/// A former life is asked at most this often whether it lives.
+const CHALLENGE_MS: u64 = 1_000;
 
 /// An ICMP error must quote one of the last datagrams sent to that node.
 const RECENTLY_SENT: u64 = 16;
@@ -50,6 +49,8 @@ struct Former {
     signed: Vec<u8>,
     counter: u64,
     since: Time,
+    /// What it was asked last, to see whether it lives.
+    challenge: Option<(u64, Time)>,
 }
 
 impl Peer {
@@ -80,8 +81,8 @@ pub enum Put {
 /// What opening a sealed datagram gave.
 pub enum Opened {
     Plain(Vec<u8>),
-    /// Authentic under the key of the peer's former life, whose record this is: both live.
-    Clone(Vec<u8>),
+    /// Authentic under the key of the peer's former life: late, or a clone's.
+    Former(Vec<u8>),
     Replayed,
     Forged,
 }
@@ -321,10 +322,7 @@ impl Roster {
         let fresh = |former: &&mut Former| now.ms_since(former.since) < FORMER_KEY_MS;
         let Some(former) = peer.former.as_mut().filter(fresh) else { return Opened::Forged };
         match former.key.open(header, rest) {
-            Some((counter, _)) if former.window.take(counter) => {
-                let late = now.ms_since(former.since) >= FORMER_WORD_MS;
-                if late { Opened::Clone(former.signed.clone()) } else { Opened::Replayed }
-            }
+            Some((counter, plain)) if former.window.take(counter) => Opened::Former(plain),
             Some(_) => Opened::Replayed,
             None => Opened::Forged,
         }
@@ -364,14 +362,31 @@ impl Peer {
             signed: self.signed.clone(),
             counter: self.counter,
             since: now,
+            challenge: None,
         });
         self.window = ReplayWindow::default();
         self.counter = self.counter.max(now.0);
     }
 
-    /// The instance of the life before this one, if its key is still kept.
-    pub fn former_instance(&self) -> Option<u64> {
-        self.former.as_ref().map(|former| former.record.instance)
+    /// The record of the life before this one, and as it was signed, if its key is still kept.
+    pub fn former(&self) -> Option<(&Record, &[u8])> {
+        self.former.as_ref().map(|former| (&former.record, &former.signed[..]))
+    }
+
+    /// Whether the former life is to be asked now if it lives; remembers the question.
+    pub fn challenge_former(&mut self, nonce: u64, now: Time) -> bool {
+        let Some(former) = self.former.as_mut() else { return false };
+        if former.challenge.is_some_and(|(_, at)| now.ms_since(at) < CHALLENGE_MS) {
+            return false;
+        }
+        former.challenge = Some((nonce, now));
+        true
+    }
+
+    /// Whether the former life answered what it was asked last: it lives.
+    pub fn former_lives(&self, nonce: u64) -> bool {
+        let asked = self.former.as_ref().and_then(|former| former.challenge);
+        asked.is_some_and(|(asked, _)| asked == nonce)
     }
 
     fn key(&mut self, identity: &Identity, start_counter: u64) -> Option<&PairKey> {

@@ -18,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 const FRESH_MS: u64 = 30_000;
 /// The same for a hidden node that is not our child: NATs forget.
 const FRESH_HIDDEN_MS: u64 = 10_000;
+/// Word this fresh that came directly is answered directly, though a later one was relayed.
+const FRESH_DIRECT_MS: u64 = 3_000;
 /// How long a broken path is gone around before it is tried again.
 const AROUND_MS: u64 = 60_000;
 
@@ -41,6 +43,12 @@ pub struct Path {
     pub rtt_us: Option<u64>,
     /// Its host said that nobody listens there.
     pub refused: Option<Time>,
+}
+
+impl Path {
+    fn direct_since(&self, now: Time, within_ms: u64) -> Option<(Way, Time)> {
+        self.direct.filter(|(_, at)| now.ms_since(*at) < within_ms)
+    }
 }
 
 #[derive(Default)]
@@ -87,6 +95,14 @@ impl Routes {
         self.paths.entry(id).or_default().refused = Some(now);
     }
 
+    /// Nobody answers for `id` at this address any more.
+    pub fn lost(&mut self, id: NodeId, address: SocketAddr) {
+        if let Some(path) = self.paths.get_mut(&id) {
+            path.last = path.last.filter(|(way, _, _)| way.address != address);
+            path.direct = path.direct.filter(|(way, _)| way.address != address);
+        }
+    }
+
     /// The path to `id` is broken though others reach it: go around through one of them.
     pub fn go_around(&mut self, id: NodeId, through: NodeId, now: Time) {
         let path = self.paths.entry(id).or_default();
@@ -101,8 +117,12 @@ impl Routes {
 
     /// The address a node was heard under directly, lately.
     pub fn seen_directly(&self, id: NodeId, now: Time) -> Option<SocketAddr> {
-        let (way, at) = self.paths.get(&id)?.direct?;
-        (now.ms_since(at) < FRESH_MS).then_some(way.address)
+        self.direct_way(id, now).map(|way| way.address)
+    }
+
+    /// The way a node was heard on directly, lately.
+    pub fn direct_way(&self, id: NodeId, now: Time) -> Option<Way> {
+        self.paths.get(&id)?.direct_since(now, FRESH_MS).map(|(way, _)| way)
     }
 
     /// All ways to try for `id`, best first, at most [`HOPS`] of them.
@@ -152,8 +172,10 @@ impl Routes {
         let parent = peer.record.parent.filter(|parent| peer.record.hidden && *parent != own.id);
         let fresh_ms = if parent.is_some() { FRESH_HIDDEN_MS } else { FRESH_MS };
         let last = path.and_then(|path| path.last);
-        if let Some((way, _, at)) = last.filter(|(_, _, at)| now.ms_since(*at) < fresh_ms) {
-            let _ = at;
+        if let Some((way, _)) = path.and_then(|path| path.direct_since(now, FRESH_DIRECT_MS)) {
+            add(way, ways);
+        }
+        if let Some((way, _, _)) = last.filter(|(_, _, at)| now.ms_since(*at) < fresh_ms) {
             add(way, ways);
         }
         if let Some(parent) = parent {

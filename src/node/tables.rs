@@ -11,6 +11,9 @@ use rand::seq::SliceRandom;
 
 pub struct Tables {
     pub now: Time,
+    /// When what arrives in this turn arrived at the latest: earlier than now if it waited in a
+    /// buffer because the turn is late.
+    pub arrived: Time,
     pub own: Own,
     pub roster: Roster,
     pub routes: Routes,
@@ -21,6 +24,10 @@ pub struct Tables {
 impl Tables {
     pub fn way(&self, id: NodeId, attempt: usize) -> Option<Way> {
         self.routes.next(id, &self.own, &self.roster, self.now, attempt)
+    }
+
+    pub fn ways(&self, id: NodeId) -> Vec<Way> {
+        self.routes.ways(id, &self.own, &self.roster, self.now)
     }
 
     pub fn name(&self, id: NodeId) -> String {

@@ -24,8 +24,11 @@ const FIRST_ROUND: usize = 5;
 const ROUND_MS: u64 = 2_200;
 /// A question for a vote is repeated this often.
 const ASK_AGAIN_MS: u64 = 350;
-/// Tries of one look.
+/// Tries of one look, each waiting a little longer than the one before.
 const LOOK_TRIES: u32 = 6;
+const LOOK_GROWS_MS: u64 = 25;
+/// Tries of our own look before others are asked.
+const TRIES_BEFORE_ASKING: u32 = 2;
 /// Ballots open at once, and inquiries for others; more wait for the next failed probe.
 const BALLOTS: usize = 128;
 const INQUIRIES: usize = 512;
@@ -60,6 +63,8 @@ struct OpenBallot {
     round_ends: Time,
     ask_again: Time,
     voters: BTreeMap<NodeId, Option<Answered>>,
+    /// There was nobody to ask.
+    alone: bool,
 }
 
 #[derive(Clone)]
@@ -105,8 +110,9 @@ impl Votes {
             round_ends: t.now.plus_ms(ROUND_MS),
             ask_again: t.now,
             voters: BTreeMap::new(),
+            alone: false,
         };
-        add_voters(t, &mut ballot, FIRST_ROUND);
+        ballot.alone = t.some_live(id).is_empty();
         self.look(t, id);
         self.ballots.insert(id, ballot);
     }
@@ -236,7 +242,7 @@ impl Votes {
                 let carry = Carry::Best(look.tries as usize);
                 t.out.carry(*id, Body::Probe(Nonce { nonce }), carry);
                 look.tries += 1;
-                let growing_ms = u64::from(look.tries) * 40;
+                let growing_ms = u64::from(look.tries) * LOOK_GROWS_MS;
                 look.next = t.now.plus_ms(t.patience_ms(*id) + growing_ms);
             }
         }
@@ -294,11 +300,22 @@ impl Votes {
             self.rests.remove(&id);
             return;
         }
-        if ballot.voters.is_empty() {
+        if ballot.alone {
             self.count_alone(t, id, own);
-            return;
+        } else if ballot.voters.is_empty() {
+            self.ask_first(t, id, own);
+        } else {
+            self.count_votes(t, id, own);
         }
-        self.count_votes(t, id, own);
+    }
+
+    /// Others are asked when our own look got no answer at once: most lost pings are just that.
+    fn ask_first(&mut self, t: &mut Tables, id: NodeId, own: Seen) {
+        let tries = self.looks.get(&id).map_or(0, |look| look.tries);
+        let Some(ballot) = self.ballots.get_mut(&id) else { return };
+        if own != Seen::Looking || tries > TRIES_BEFORE_ASKING {
+            ballot.alone = !add_voters(t, ballot, FIRST_ROUND);
+        }
     }
 
     /// With two nodes nobody can be asked: refused is down, silence stays suspect.
@@ -379,7 +396,7 @@ impl Votes {
         let now = t.now;
         self.outcomes.retain(|(at, _)| now.ms_since(*at) < DOUBT_MS);
         let up = self.outcomes.iter().filter(|(_, down)| !down).count();
-        if up >= 3 && up * 2 > self.outcomes.len() && t.own.may_renew(t.now) {
+        if up >= 3 && up * 2 > self.outcomes.len() && t.own.may_doubt(t.now) {
             self.outcomes.clear();
             log::warn!(target: "votes", "most nodes this one lost are seen by others: renewing");
             t.out.notice(Notice::RenewAbove(t.own.record.generation));
@@ -411,8 +428,8 @@ impl Votes {
 
     pub fn deadline(&self) -> Option<Time> {
         let looks = self.looks.values().map(|look| look.next);
-        let ballots = self.ballots.values().flat_map(|b| [b.round_ends, b.ask_again]);
-        looks.chain(ballots).min()
+        let ballots = self.ballots.values().filter(|ballot| !ballot.voters.is_empty());
+        looks.chain(ballots.map(|ballot| ballot.round_ends.min(ballot.ask_again))).min()
     }
 }
 

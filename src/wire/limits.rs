@@ -108,8 +108,10 @@ pub const HOMES: usize = 16;
 pub const READS_PER_TURN: usize = 64;
 /// A turn this late means that the process slept: it accuses nobody. Milliseconds.
 pub const SLEPT_MS: u64 = 2_000;
-/// Least time between two renewals of a node's generation, milliseconds.
+/// Least time between two renewals of a node's generation out of doubt in itself, milliseconds.
 pub const RENEWAL_MS: u64 = 60_000;
+/// Least time between two renewals because others hold a verdict against it, milliseconds.
+pub const UNDEAD_RENEWAL_MS: u64 = 5_000;
 /// How long a stopping node goes on relaying what is under way, milliseconds.
 pub const GOODBYE_MS: u64 = 2_000;
 
@@ -162,4 +164,5 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("stream reads a turn", READ_BYTES_PER_TURN as u64, "bytes"),
     ("own addresses read", ADDRESSES_MS, "ms"),
     ("renewal", RENEWAL_MS, "ms"),
+    ("renewal after a verdict", UNDEAD_RENEWAL_MS, "ms"),
 ];

@@ -1,1 +1,94 @@
-fn main() {}
+//! The simulator: whole nodes on virtual time and a virtual network, everything from one seed.
+//!
+//! `cargo test --profile sim --features testing --test sim` runs all; `SIM_SEED=n` replays one
+//! seed, `SIM_SEEDS=n` sets how many the swarm runs, `SIM_SECONDS=n` ends it after that time.
+
+mod actions;
+mod ask;
+mod attacker;
+mod checkers;
+#[cfg(test)]
+mod checkers_tests;
+mod liar;
+mod machine;
+mod nat;
+mod net;
+mod queue;
+mod runner;
+mod scenarios;
+mod streams;
+mod trace;
+mod world;
+
+macro_rules! promises {
+    ($($name:ident: $scenario:path, $seeds:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            runner::check(stringify!($name), $seeds, $scenario);
+        })*
+    };
+}
+
+use scenarios::*;
+
+promises! {
+    quick_start: join::quick_start, 10;
+    join_eight: join::eight, 10;
+    join_hundred: join::hundred, 2;
+    last_seen_living: last_seen::living, 3;
+    last_seen_dead: last_seen::dead, 3;
+    goodbye_leave: goodbye::leave, 10;
+    goodbye_home: goodbye::home_leaves, 5;
+    goodbye_stop: goodbye::stop, 5;
+    crash_process: crash::process, 10;
+    crash_host: crash::host, 10;
+    crash_of_two: crash::of_two, 5;
+    crash_half: crash::half, 5;
+    rejoin_remembered: rejoin::remembered, 5;
+    rejoin_quick: rejoin::quick, 5;
+    rejoin_all: rejoin::all, 5;
+    rejoin_rolling: rejoin::rolling, 3;
+    rejoin_without_disk: rejoin::without_disk, 3;
+    rejoin_wiped: rejoin::wiped, 5;
+    moved_lease: moved::lease, 5;
+    islands_contact: islands::contact, 5;
+    partition_halves: islands::halves, 5;
+    partition_long: islands::long, 2;
+    loss_hour_at_20: loss::hour_at_20, 2;
+    loss_ten_minutes_at_30: loss::ten_minutes_at_30, 3;
+    loss_disorder: loss::disorder, 3;
+    pause_one: pause::one, 5;
+    pause_stutter: pause::stutter, 5;
+    pause_all: pause::all, 5;
+    clones_later: clones::later, 5;
+    clones_together: clones::together, 5;
+    one_way_pair: one_way::pair, 5;
+    one_way_deaf: one_way::deaf, 5;
+    hidden_three_levels: hidden::three_levels, 2;
+    hidden_any_kind: hidden::any_kind, 10;
+    hidden_gateway: hidden::gateway, 5;
+    hidden_neighbours: hidden::neighbours, 3;
+    hidden_rebinding: hidden::rebinding, 5;
+    hidden_overlap: hidden::overlap, 3;
+    parents_process: parents::process, 3;
+    parents_fifty: parents::fifty, 1;
+    parents_goodbye: parents::goodbye, 3;
+    parents_deadend: parents::deadend, 3;
+    replay_recorded: replay::recorded, 5;
+    hostile_garbage: hostile::garbage, 3;
+    hostile_bent: hostile::bent, 3;
+    hostile_invented: hostile::invented, 2;
+}
+
+/// A thousand nodes at once: only when `SIM_LARGE` is set, as `make sim` does.
+#[test]
+fn join_thousand() {
+    if std::env::var_os("SIM_LARGE").is_some() {
+        runner::check("join_thousand", 1, join::thousand);
+    }
+}
+
+#[test]
+fn swarm() {
+    runner::swarm("swarm", 100, swarm::swarm);
+}

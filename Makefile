@@ -1,0 +1,98 @@
+# herd: 'make help' says what there is. Needs GNU make; config.mk is written by ./configure, and
+# by this Makefile itself where it is missing.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+ifneq ($(filter-out clean distclean help,$(or $(MAKECMDGOALS),all)),)
+include config.mk
+endif
+
+# An older config.mk is made again with the options it was made with.
+config.mk: configure
+	@test -f $@ || ./bootstrap
+	./configure$(arguments)
+
+version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+built := $(target_dir)/$(if $(target),$(target)/)$(profile)
+programs := $(built)/daust $(built)/daustd
+sources := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+
+# What cargo, its build scripts and the tests should know. Cargo names the linker in capitals.
+export CC CFLAGS CARGO
+export HERD_SYSCONFDIR := $(sysconfdir)
+export HERD_LOCALSTATEDIR := $(localstatedir)
+ifneq ($(linker),)
+rust_target := $(or $(target),$(shell $(CARGO) -vV 2>/dev/null | sed -n 's/^host: //p'))
+export CARGO_TARGET_$(shell printf %s '$(rust_target)' | tr 'a-z-' 'A-Z_')_LINKER := $(linker)
+endif
+
+.PHONY: all check quick sim demo fmt install uninstall clean distclean dist help
+
+help:
+	@echo 'all        daust and daustd'
+	@echo 'demo       a small herd behind NATs, listed, traced, broken and healed'
+	@echo 'check      every test (under 30 minutes); quick: those of a minute'
+	@echo 'sim        the simulator at length: make sim SEEDS=10000'
+	@echo 'install    also uninstall; DESTDIR= is honoured'
+	@echo 'fmt clean distclean dist'
+
+all: $(programs)
+
+# Cargo leaves a program alone that did not change; make needs to see that it is up to date.
+$(programs) &: $(sources) config.mk
+	$(CARGO) build --locked $(if $(filter release,$(profile)),--release) $(if $(target),--target $(target)) --bins
+	@touch $(programs)
+
+check quick: config.mk
+	@TARGET_DIR='$(target_dir)' ./tests/check $@
+
+sim: config.mk
+	SIM_SEEDS='$(or $(SEEDS),10000)' SIM_LARGE=1 $(CARGO) test --locked --profile sim --features testing --test sim -- --nocapture
+
+demo: $(programs)
+	@PATH="$(abspath $(built)):$$PATH" ./demo/run
+
+fmt:
+	$(CARGO) fmt
+
+# From, below DESTDIR, mode: one line a file, for install and uninstall alike.
+# libherd.so, herd.h and herd.pc join this list when the C library is there.
+define installed
+$(built)/daust|$(bindir)/daust|755
+$(built)/daustd|$(sbindir)/daustd|755
+man/daust.1|$(mandir)/man1/daust.1|644
+man/daustd.8|$(mandir)/man8/daustd.8|644
+man/herd.7|$(mandir)/man7/herd.7|644
+completions/daust.bash|$(datarootdir)/bash-completion/completions/daust|644
+completions/_daust|$(datarootdir)/zsh/site-functions/_daust|644
+endef
+export installed
+
+install: all
+	@printf '%s\n' "$$installed" | while IFS='|' read -r from to mode; do \
+	    echo "install $(DESTDIR)$$to"; \
+	    install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
+	done
+ifneq ($(unitdir),no)
+	@echo 'install $(DESTDIR)$(unitdir)/daustd.service'
+	@mkdir -p '$(DESTDIR)$(unitdir)'
+	@sed 's|@sbindir@|$(sbindir)|g' systemd/daustd.service.in >'$(DESTDIR)$(unitdir)/daustd.service'
+endif
+
+uninstall:
+	@printf '%s\n' "$$installed" | while IFS='|' read -r from to mode; do \
+	    rm -f "$(DESTDIR)$$to" || exit 1; \
+	done
+	@rm -f '$(DESTDIR)$(unitdir)/daustd.service'
+
+clean:
+	rm -rf '$(target_dir)'
+
+distclean: clean
+	rm -f config.mk config.log herd-*.tar.gz
+
+dist:
+	git archive --prefix=herd-$(version)/ -o herd-$(version).tar.gz HEAD

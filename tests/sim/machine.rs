@@ -1,0 +1,175 @@
+//! A machine: one installation of daustd on a host, with its disk, its process while it runs, and
+//! what waits for it while it is paused.
+
+use crate::net::HostId;
+use herd::node::{Closed, Input, Kept, Node, Socket};
+use herd::wire::control::Request;
+use herd::wire::ids::{ClientId, NodeId, StreamId};
+use herd::wire::time::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+/// Number of a machine in its world.
+pub type MachineId = usize;
+
+/// An input that owns its bytes: it may have to wait.
+#[derive(Clone, Debug)]
+pub enum Stimulus {
+    Datagram { socket: Socket, from: SocketAddr, bytes: Vec<u8> },
+    Refused { to: SocketAddr, quoted: Vec<u8> },
+    StreamOpened { stream: StreamId, peer: SocketAddr },
+    StreamFrame { stream: StreamId, bytes: Vec<u8> },
+    StreamClosed { stream: StreamId, closed: Closed },
+    Request { client: ClientId, request: Request },
+    Addresses { own: Vec<IpAddr>, gateways: Vec<IpAddr> },
+    Kept { ticket: u64, result: Result<(), String> },
+    Leave,
+}
+
+impl Stimulus {
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Stimulus::Datagram { socket, from, bytes } => {
+                Input::Datagram { socket: *socket, from: *from, bytes }
+            }
+            Stimulus::Refused { to, quoted } => Input::Refused { to: *to, quoted },
+            Stimulus::StreamOpened { stream, peer } => {
+                Input::StreamOpened { stream: *stream, peer: *peer }
+            }
+            Stimulus::StreamFrame { stream, bytes } => {
+                Input::StreamFrame { stream: *stream, bytes }
+            }
+            Stimulus::StreamClosed { stream, closed } => {
+                Input::StreamClosed { stream: *stream, closed: *closed }
+            }
+            Stimulus::Request { client, request } => {
+                Input::Request { client: *client, request: request.clone() }
+            }
+            Stimulus::Addresses { own, gateways } => {
+                Input::Addresses { own: own.clone(), gateways: gateways.clone() }
+            }
+            Stimulus::Kept { ticket, result } => {
+                Input::Kept { ticket: *ticket, result: result.clone() }
+            }
+            Stimulus::Leave => Input::Leave,
+        }
+    }
+}
+
+pub type Entries = Vec<(String, Option<Vec<u8>>)>;
+
+/// A state directory. Writes under way may or may not be there after a crash.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    pub start_counter: Option<u64>,
+    pub entries: BTreeMap<String, Vec<u8>>,
+    pub under_way: VecDeque<(u64, Entries)>,
+}
+
+impl Disk {
+    pub fn apply(&mut self, entries: Entries) {
+        for (key, value) in entries {
+            match value {
+                Some(value) => self.entries.insert(key, value),
+                None => self.entries.remove(&key),
+            };
+        }
+    }
+
+    /// Counts the start and gives what a new process finds.
+    pub fn start(&mut self, unix_s: u64) -> Kept {
+        let start_counter = self.start_counter.map_or(unix_s, |counter| counter + 1);
+        self.start_counter = Some(start_counter);
+        Kept { start_counter, entries: self.entries.clone() }
+    }
+}
+
+/// What a machine is told on its command line.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    pub name: String,
+    pub homes: Vec<SocketAddr>,
+    pub deadend: bool,
+}
+
+pub struct Process {
+    pub node: Box<Node>,
+    pub ephemeral_port: u16,
+    pub next_accepted: u64,
+    pub streams: BTreeMap<StreamId, (u32, usize)>,
+    /// The earliest wake-up that is scheduled.
+    pub wake_us: u64,
+    pub left_us: Option<u64>,
+}
+
+pub struct Machine {
+    pub host: HostId,
+    pub spec: Spec,
+    pub port: u16,
+    pub disk: Disk,
+    pub boot_offset_us: u64,
+    pub process: Option<Process>,
+    /// Counts the processes: events for an earlier one are dropped.
+    pub life: u32,
+    pub paused: bool,
+    /// What waits while the process is paused.
+    pub backlog: VecDeque<Stimulus>,
+    /// The id it showed last.
+    pub id: Option<NodeId>,
+    pub next_request: u64,
+}
+
+/// Datagrams a paused process's socket buffers hold.
+pub const BACKLOG: usize = 600;
+
+impl Machine {
+    pub fn new(host: HostId, spec: Spec, boot_offset_us: u64) -> Machine {
+        Machine {
+            host,
+            spec,
+            port: 4040,
+            disk: Disk::default(),
+            boot_offset_us,
+            process: None,
+            life: 0,
+            paused: false,
+            backlog: VecDeque::new(),
+            id: None,
+            next_request: 1,
+        }
+    }
+
+    pub fn time(&self, now_us: u64) -> Time {
+        Time(now_us + self.boot_offset_us)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.is_running() && !self.paused
+    }
+
+    /// The socket bound to this port.
+    pub fn socket(&self, port: u16) -> Option<Socket> {
+        let process = self.process.as_ref()?;
+        if port == self.port {
+            Some(Socket::Main)
+        } else if port == process.ephemeral_port {
+            Some(Socket::Ephemeral)
+        } else {
+            None
+        }
+    }
+
+    /// Keeps an input for later; false if the buffers are full and it is lost.
+    pub fn wait(&mut self, stimulus: Stimulus) -> bool {
+        let is_datagram = matches!(stimulus, Stimulus::Datagram { .. });
+        if is_datagram && self.backlog.len() >= BACKLOG {
+            return false;
+        }
+        self.backlog.push_back(stimulus);
+        true
+    }
+}
