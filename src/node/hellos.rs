@@ -5,6 +5,7 @@
 //! not a member goes on for ever: that is what heals islands and long partitions.
 
 use crate::node::outbox::Notice;
+use crate::node::planted::Bug;
 use crate::node::roster::{Put, is_private};
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
@@ -164,6 +165,9 @@ impl Hellos {
 
     /// Greets up to `most` remembered nodes that are not alive members.
     pub fn greet_remembered(&mut self, t: &mut Tables, most: usize) {
+        if t.own.has(Bug::NotGreeted) {
+            return;
+        }
         let cut_off = t.own.stale_since.is_some();
         let mut ids: Vec<NodeId> = t
             .roster
@@ -254,7 +258,11 @@ impl Hellos {
         let hello = hello(t, intent, contact.nonce);
         let header = Header::new(Kind::HelloQuestion, contact.id, t.own.id);
         let way = Way { address: at, socket: default_socket(&t.own) };
-        send(t, way, hello.question(&header));
+        let mut question = hello.question(&header);
+        if t.own.has(Bug::NotPadded) {
+            question.truncate(header.to_bytes().len() + codec::encode(&hello).len());
+        }
+        send(t, way, question);
     }
 
     /// A question arrived. The answer is never longer than the question.

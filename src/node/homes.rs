@@ -6,6 +6,7 @@
 //! three heartbeats go unanswered.
 
 use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -71,6 +72,7 @@ impl Homes {
     fn phone(&mut self, t: &mut Tables) {
         let mut homes: Vec<NodeId> = self.given.clone();
         homes.extend(t.own.record.parent);
+        homes.extend(self.gateway_since.map(|(id, _)| id));
         homes.sort_unstable();
         homes.dedup();
         homes.retain(|id| t.roster.contains(*id));
@@ -138,7 +140,8 @@ impl Homes {
     fn holds(&self, t: &Tables, id: NodeId) -> bool {
         let silent_ms = HEARTBEATS_MISSED * HEARTBEAT_MS + HEARTBEAT_MS / 2;
         let answers = self.answered.get(&id).is_none_or(|at| t.now.ms_since(*at) < silent_ms);
-        answers && is_parent(t, id)
+        (answers && is_parent(t, id))
+            || (t.own.has(Bug::ParentKept) && t.own.record.parent == Some(id))
     }
 
     /// The node at our default gateway, once it was heard steadily (at once if we have none).

@@ -5,6 +5,7 @@
 //! its packets, and renews this node's generation when others hold it to be down.
 
 use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
 use crate::node::roster::Put;
 use crate::node::swim::{
     Asked, Codec, IDS_BYTES, Rumors, Shared, SwimId, SwimNotice, is_turn_undead,
@@ -172,14 +173,14 @@ impl Members {
         }
     }
 
-    /// A record under our own id: an echo, an earlier life's trace, or a clone's. Only a later
-    /// generation matters here, or the same one in the hands of another instance.
+    /// A record under our own id: an echo, an earlier life's trace, or a clone's. A clone shows
+    /// itself by talking (see `Taken`), unless it bears our very generation: then the later
+    /// instance starts above.
     fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
         let own = &t.own.record;
-        let shared = record.generation == own.generation && record.instance != own.instance;
-        if (record.generation > own.generation || shared)
-            && Record::open(t.own.options.suite, signed).is_ok()
-        {
+        let ours = record.instance == own.instance && record.generation > own.generation;
+        let shared = record.instance < own.instance && record.generation == own.generation;
+        if (ours || shared) && Record::open(t.own.options.suite, signed).is_ok() {
             t.out.notice(Notice::StartAbove(record.generation));
         }
     }
@@ -434,7 +435,8 @@ impl Members {
     /// A suspect that is heard has not heard that it is suspected: the engine repeats that only so
     /// often, and waits for the node itself to refute it.
     fn nudge(&mut self, t: &mut Tables) {
-        if self.nudged.is_some_and(|at| t.now.ms_since(at) < NUDGE_MS) {
+        if t.own.has(Bug::NotNudged) || self.nudged.is_some_and(|at| t.now.ms_since(at) < NUDGE_MS)
+        {
             return;
         }
         let is_heard = |member: &&Member<SwimId>| {

@@ -16,7 +16,6 @@ mod members;
 mod nat;
 mod outbox;
 mod own;
-#[cfg(feature = "testing")]
 pub mod planted;
 mod post;
 mod relay;
@@ -31,7 +30,7 @@ mod votes;
 pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why};
 
 use crate::wire::hello::Intent;
-use crate::wire::ids::NodeId;
+use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::{Event, EventKind, State};
 use crate::wire::limits::{GOODBYE_MS, SLEPT_MS};
 use crate::wire::message::{Body, Nonce, Sync, Taken};
@@ -41,6 +40,7 @@ use crate::wire::time::Time;
 use links::Arrived;
 use outbox::{Carry, Notice, Outbox};
 use own::Own;
+use planted::Bug;
 use post::Came;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -89,7 +89,10 @@ impl Node {
         rand::Rng::fill_bytes(&mut random, &mut secret);
         let (identity, keep) = keeping::identity(&kept, secret, options.suite);
         let noise = random.random();
-        let own = Own::new(identity, options, kept.start_counter, noise, now);
+        let mut own = Own::new(identity, options, kept.start_counter, noise, now);
+        if own.has(Bug::OneGeneration) {
+            own.change(|record| record.generation = Generation::first(1));
+        }
         let mut t = Tables {
             now,
             arrived: now,
@@ -412,6 +415,12 @@ impl Node {
             }
             Notice::Missing { named_by } => self.sync.missing(t, named_by),
             Notice::OwnChanged => self.members.own_changed(t),
+            Notice::ProbeFailed(id) if t.own.has(Bug::DownWithoutVote) => {
+                if let Some(peer) = t.roster.get(id) {
+                    let generation = peer.record.generation;
+                    self.members.down(t, Subject { id, generation }, "planted");
+                }
+            }
             Notice::ProbeFailed(id) => self.votes.doubt(t, id),
             Notice::Verdict(verdict) => self.verdict(verdict),
             Notice::AloneDown(subject, reason) => self.members.down(t, subject, reason.text()),
@@ -442,6 +451,7 @@ impl Node {
             }
             Notice::Stop => self.stop(),
             Notice::Parent(parent) => {
+                self.nat.judge_public(t);
                 self.links.held = parent;
                 if let Some(parent) = parent {
                     self.links.hold(t, parent);
@@ -525,6 +535,9 @@ impl Node {
 
     fn tell_left(&mut self) {
         let t = &mut self.t;
+        if t.own.has(Bug::GoodbyeUntold) {
+            return;
+        }
         let left = Left::sign(&t.own.identity, t.own.record.generation);
         for id in t.some_live(t.own.id) {
             t.out.send(id, Body::Tell(Rumor::Left(left.clone())));

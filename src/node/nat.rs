@@ -7,6 +7,7 @@
 
 use crate::node::boundary::Socket;
 use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
 use crate::node::routes::Way;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -27,8 +28,9 @@ const TRY_MS: u64 = 700;
 /// Tries in which the witness answered and no knock came; and tries in all.
 const TRIES: u32 = 3;
 const TRIES_IN_ALL: u32 = 8;
-/// Witnesses whose word decides the public ip.
+/// Witnesses whose word decides the public ip, and those whose word is kept until it may count.
 const WITNESSES: usize = 5;
+const WITNESSES_KEPT: usize = 32;
 /// Addresses that others see us under, remembered.
 const SEEN: usize = 256;
 /// Addresses one knock is tried at.
@@ -113,18 +115,26 @@ impl Nat {
     }
 
     fn witness(&mut self, t: &mut Tables, from: NodeId, address: IpAddr) {
-        let unhidden = t.roster.get(from).is_some_and(|peer| !peer.record.hidden);
-        if t.own.options.public_face.is_some() || !unhidden || is_ancestor(t, from) {
+        self.witnesses.retain(|(id, _)| *id != from);
+        self.witnesses.push_front((from, address));
+        self.witnesses.truncate(WITNESSES_KEPT);
+        self.judge_public(t);
+    }
+
+    /// The public ip is what most of the last few witnesses see. Who is above us in the tree is no
+    /// witness: it sees behind one of our NATs. Called again when that changes.
+    pub fn judge_public(&mut self, t: &mut Tables) {
+        if t.own.options.public_face.is_some() {
             return;
         }
-        self.witnesses.retain(|(id, _)| *id != from);
-        self.witnesses.push_back((from, address));
-        if self.witnesses.len() > WITNESSES {
-            self.witnesses.pop_front();
-        }
-        let votes = |ip: &IpAddr| self.witnesses.iter().filter(|(_, seen)| seen == ip).count();
-        let best = self.witnesses.iter().map(|(_, ip)| *ip).max_by_key(|ip| (votes(ip), *ip));
-        let public = best.filter(|ip| votes(ip) * 2 > self.witnesses.len());
+        let counts = |id: NodeId| {
+            t.roster.get(id).is_some_and(|peer| !peer.record.hidden) && !is_ancestor(t, id)
+        };
+        let heard = self.witnesses.iter().filter(|(id, _)| counts(*id)).take(WITNESSES);
+        let seen: Vec<IpAddr> = heard.map(|(_, ip)| *ip).collect();
+        let votes = |ip: &IpAddr| seen.iter().filter(|seen| *seen == ip).count();
+        let best = seen.iter().copied().max_by_key(|ip| (votes(ip), *ip));
+        let public = best.filter(|ip| votes(ip) * 2 > seen.len());
         if t.own.change(|record| record.public_ip = public) {
             t.out.notice(Notice::OwnChanged);
         }
@@ -177,9 +187,13 @@ impl Nat {
         addresses.truncate(KNOCKS - 1);
         addresses.push(way.address.ip());
         addresses.dedup();
+        let socket = if way.socket == Socket::Main { Socket::Ephemeral } else { Socket::Main };
+        // Behind a NAT a knock from the main port would take over our gateway's own.
+        if socket == Socket::Main && t.own.hidden != Some(false) {
+            return;
+        }
         let saw = Saw { address: way.address, nonce: Some(nonce) };
         t.out.carry(from, Body::Saw(saw), Carry::At(way));
-        let socket = if way.socket == Socket::Main { Socket::Ephemeral } else { Socket::Main };
         for address in addresses {
             let way = Way { address: SocketAddr::new(address, port), socket };
             t.out.carry(from, Body::Knock(Nonce { nonce }), Carry::At(way));
@@ -195,11 +209,13 @@ impl Nat {
     }
 
     fn conclude(&mut self, t: &mut Tables, hidden: bool) {
+        let hidden = hidden && !t.own.has(Bug::NeverHidden);
         let Some(test) = self.test.take() else { return };
         self.strong = test.strong;
         if t.own.hidden != Some(hidden) {
-            log::info!(target: "nat", "others {} start a conversation with this node",
-                if hidden { "cannot" } else { "can" });
+            log::info!(target: "nat", "others {} start a conversation with this node, as {} tested{}",
+                if hidden { "cannot" } else { "can" }, t.name(test.witness),
+                if test.strong { ", who sees it under another address" } else { "" });
         }
         t.own.hidden = Some(hidden);
         if t.own.change(|record| {

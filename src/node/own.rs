@@ -1,6 +1,7 @@
 //! Table: what this node knows and says of itself.
 
 use crate::node::boundary::Options;
+use crate::node::planted::Bug;
 use crate::wire::ids::{Generation, Name, NodeId};
 use crate::wire::limits::{ADDRESSES, RENEWAL_MS, UNDEAD_RENEWAL_MS};
 use crate::wire::record::Record;
@@ -108,6 +109,17 @@ impl Own {
             record.generation = next;
             record.sequence = 0;
         });
+    }
+
+    /// Whether this bug was planted, on purpose; never outside test builds.
+    pub fn has(&self, bug: Bug) -> bool {
+        #[cfg(feature = "testing")]
+        return self.options.planted == Some(bug);
+        #[cfg(not(feature = "testing"))]
+        {
+            let _ = bug;
+            false
+        }
     }
 
     /// Counts one thing that should not happen, for `version -v`.

@@ -4,6 +4,7 @@
 use crate::node::Node;
 use crate::node::boundary::{Output, Socket};
 use crate::node::outbox::{Carry, Channel, Send};
+use crate::node::planted::Bug;
 use crate::node::roster::{Opened, stamp_checksum};
 use crate::node::routes::Way;
 use crate::wire::codec;
@@ -70,7 +71,8 @@ impl Node {
     fn hand_on(&mut self, from: SocketAddr, header: &Header, bytes: &[u8]) {
         let t = &mut self.t;
         let rostered = t.roster.contains(header.sender) || header.sender == t.own.id;
-        if t.own.record.deadend || header.hops >= HOPS || !rostered {
+        let deadend = t.own.record.deadend && !t.own.has(Bug::DeadendRelays);
+        if deadend || header.hops >= HOPS || !rostered {
             t.own.count("not relayed");
             return;
         }
@@ -101,7 +103,11 @@ impl Node {
                 let came = Came { way: Some(way), hops: header.hops, channel: None };
                 self.opened(id, came, &plain);
             }
-            Opened::Replayed => t.own.count("replayed"),
+            Opened::Replayed(plain) if t.own.has(Bug::ReplayTaken) => {
+                let came = Came { way: Some(way), hops: header.hops, channel: None };
+                self.opened(id, came, &plain);
+            }
+            Opened::Replayed(_) => t.own.count("replayed"),
             Opened::Forged => t.own.count("forged"),
             Opened::Former(plain) => self.former_life(id, way, &plain),
         }
@@ -180,8 +186,8 @@ impl Node {
     fn heard(&mut self, from: NodeId, came: Came) {
         let t = &mut self.t;
         if let Some(way) = came.way {
-            let moved = t.routes.heard(from, way, came.hops, t.now);
-            if moved {
+            t.routes.heard(from, way, came.hops, t.now);
+            if came.hops == 0 {
                 self.nat.saw_peer(t, from, way);
             }
         }
@@ -196,7 +202,8 @@ impl Node {
         let t = &mut self.t;
         for age in Age::read_all(&envelope.ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                t.roster.heard_elsewhere(id, from, age.age_ms(), t.arrived);
+                let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { age.age_ms() };
+                t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             }
         }
         if let Some(digest) = envelope.digest {

@@ -7,6 +7,7 @@ use crate::node::boundary::Output;
 use crate::node::execute::{execute, find};
 use crate::node::hellos::Why;
 use crate::node::outbox::{Carry, Channel};
+use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::command::{Command, Scope};
@@ -222,7 +223,7 @@ impl Relay {
     /// Another node asks.
     pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, channel: Option<Channel>) {
         let request = RequestId { origin: from, number: ask.number };
-        if !self.executed.contains_key(&request) {
+        if !self.executed.contains_key(&request) || t.own.has(Bug::ExecutedAgain) {
             let answers =
                 if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
                     let text = format!("its limit of {REQUESTS} requests under way is reached");
@@ -285,7 +286,7 @@ impl Relay {
         let (client, client_number) = (waiting.client, waiting.client_number);
         let last_is_local = waiting.command == Command::Stop && waiting.all;
         for answer in ready {
-            let done = answer.last && all_done && !last_is_local;
+            let done = answer.last && all_done && !last_is_local || t.own.has(Bug::DoneTwice);
             let part = Part {
                 number: client_number,
                 node: t.name(from),

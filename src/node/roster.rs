@@ -83,7 +83,8 @@ pub enum Opened {
     Plain(Vec<u8>),
     /// Authentic under the key of the peer's former life: late, or a clone's.
     Former(Vec<u8>),
-    Replayed,
+    /// Authentic, but it came before.
+    Replayed(Vec<u8>),
     Forged,
 }
 
@@ -317,13 +318,14 @@ impl Roster {
         if let Some((counter, plain)) =
             peer.key(identity, start_counter).and_then(|key| key.open(header, rest))
         {
-            return if peer.window.take(counter) { Opened::Plain(plain) } else { Opened::Replayed };
+            let new = peer.window.take(counter);
+            return if new { Opened::Plain(plain) } else { Opened::Replayed(plain) };
         }
         let fresh = |former: &&mut Former| now.ms_since(former.since) < FORMER_KEY_MS;
         let Some(former) = peer.former.as_mut().filter(fresh) else { return Opened::Forged };
         match former.key.open(header, rest) {
             Some((counter, plain)) if former.window.take(counter) => Opened::Former(plain),
-            Some(_) => Opened::Replayed,
+            Some((_, plain)) => Opened::Replayed(plain),
             None => Opened::Forged,
         }
     }

@@ -65,18 +65,14 @@ impl Routes {
         self.paths.remove(&id);
     }
 
-    /// An authentic datagram from `id` came from there. True if it came directly and from
-    /// another place than before.
-    pub fn heard(&mut self, id: NodeId, way: Way, hops: u8, now: Time) -> bool {
+    /// An authentic datagram from `id` came from there.
+    pub fn heard(&mut self, id: NodeId, way: Way, hops: u8, now: Time) {
         let path = self.paths.entry(id).or_default();
         path.last = Some((way, hops, now));
         path.refused = None;
-        if hops > 0 {
-            return false;
+        if hops == 0 {
+            path.direct = Some((way, now));
         }
-        let moved = path.direct.is_none_or(|(before, _)| before.address != way.address);
-        path.direct = Some((way, now));
-        moved
     }
 
     pub fn measured(&mut self, id: NodeId, rtt_us: u64) {

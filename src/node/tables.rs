@@ -47,10 +47,4 @@ impl Tables {
     pub fn patience_ms(&self, id: NodeId) -> u64 {
         self.own.options.timeout_ms + self.routes.rtt_us(id).unwrap_or(0).div_ceil(1_000)
     }
-
-    /// Whether a bug was planted on purpose; never outside test builds.
-    #[cfg(feature = "testing")]
-    pub fn planted(&self, bug: crate::node::planted::Bug) -> bool {
-        self.own.options.planted == Some(bug)
-    }
 }

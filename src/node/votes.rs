@@ -9,6 +9,7 @@
 
 use crate::node::boundary::Threshold;
 use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::VOTERS;
@@ -214,6 +215,9 @@ impl Votes {
                     vote.is_authentic(suite, &keys, subject, verdict.ballot, verdict.issuer)
                 })
         });
+        if t.own.has(Bug::VotesUnchecked) {
+            return true;
+        }
         if !authentic || voters.len() != verdict.votes.len() || (voters.len() as u32) < enough {
             t.own.count("verdicts without enough votes");
             return false;
@@ -351,8 +355,12 @@ impl Votes {
                 self.seen_up_by_others(t, id);
             }
         } else if over && !add_voters(t, ballot, VOTERS - FIRST_ROUND) {
-            let opened = ballot.opened;
+            let (opened, subject) = (ballot.opened, ballot.subject);
             self.ballots.remove(&id);
+            if t.own.has(Bug::CutOffDeclares) {
+                t.out.notice(Notice::AloneDown(subject, Reason::Silent));
+                return;
+            }
             self.rest(t, id);
             self.doubt_ourselves(t, opened);
         } else if ballot.ask_again <= t.now {
