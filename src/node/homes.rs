@@ -7,6 +7,7 @@
 
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
+use crate::node::roster::Peer;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -46,8 +47,11 @@ impl Homes {
         }
     }
 
-    /// A contact answered: if it was given by `-k`, it is a home.
-    pub fn contacted(&mut self, t: &Tables, address: SocketAddr, id: NodeId) {
+    /// A contact answered: if it was given by `-k` or is our default gateway, it is a home.
+    pub fn contacted(&mut self, t: &mut Tables, address: SocketAddr, id: NodeId) {
+        if t.own.options.gateways.contains(&address.ip()) {
+            t.own.gateways_met.insert(address.ip(), id);
+        }
         if t.own.options.homes.contains(&address) && !self.given.contains(&id) {
             self.given.push(id);
             if self.given.len() > HOMES {
@@ -72,7 +76,7 @@ impl Homes {
     fn phone(&mut self, t: &mut Tables) {
         let mut homes: Vec<NodeId> = self.given.clone();
         homes.extend(t.own.record.parent);
-        homes.extend(self.gateway_since.map(|(id, _)| id));
+        homes.extend(t.own.gateways_met.values());
         homes.sort_unstable();
         homes.dedup();
         homes.retain(|id| t.roster.contains(*id));
@@ -146,9 +150,8 @@ impl Homes {
 
     /// The node at our default gateway, once it was heard steadily (at once if we have none).
     fn steady_gateway(&mut self, t: &Tables) -> Option<NodeId> {
-        let gateways = &t.own.options.gateways;
-        let at_gateway = |id: NodeId| gateways.iter().any(|ip| t.routes.is_heard_at(id, *ip));
-        let found = t.roster.live().map(|(id, _)| id).find(|id| at_gateway(*id));
+        let mut gateways = t.own.gateways_met.values().copied();
+        let found = gateways.find(|id| t.roster.get(*id).is_some_and(Peer::is_live));
         let heard = found.filter(|id| {
             let heard = t.roster.get(*id).and_then(|peer| peer.heard_here);
             heard.is_some_and(|at| t.now.ms_since(at) < HEARTBEATS_MISSED * HEARTBEAT_MS)

@@ -243,6 +243,7 @@ impl Node {
     fn addresses(&mut self, own: &[std::net::IpAddr], gateways: &[std::net::IpAddr]) {
         let t = &mut self.t;
         if t.own.options.gateways != gateways {
+            t.own.gateways_met.retain(|at, _| gateways.contains(at));
             self.hellos.set_gateways(t, gateways);
         }
         if t.own.set_addresses(own) {

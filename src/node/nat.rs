@@ -8,7 +8,7 @@
 use crate::node::boundary::Socket;
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
-use crate::node::routes::Way;
+use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -188,8 +188,7 @@ impl Nat {
         addresses.push(way.address.ip());
         addresses.dedup();
         let socket = if way.socket == Socket::Main { Socket::Ephemeral } else { Socket::Main };
-        // Behind a NAT a knock from the main port would take over our gateway's own.
-        if socket == Socket::Main && t.own.hidden != Some(false) {
+        if socket == Socket::Main && default_socket(&t.own) != Socket::Main {
             return;
         }
         let saw = Saw { address: way.address, nonce: Some(nonce) };
@@ -236,9 +235,8 @@ impl Nat {
 
 /// Whether a node may witness: alive, not hidden itself, and not our gateway.
 fn is_witness(t: &Tables, id: NodeId) -> bool {
-    let gateways = &t.own.options.gateways;
     t.roster.get(id).is_some_and(|peer| peer.state == State::Alive && !peer.record.hidden)
-        && !gateways.iter().any(|gateway| t.routes.is_heard_at(id, *gateway))
+        && !t.own.gateways_met.values().any(|gateway| *gateway == id)
         && t.routes.seen_directly(id, t.now).is_some()
 }
 

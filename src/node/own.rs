@@ -20,6 +20,8 @@ pub struct Own {
     pub started: Time,
     /// None: not tested yet, so not hidden for now.
     pub hidden: Option<bool>,
+    /// Who answers at our default gateways.
+    pub gateways_met: BTreeMap<IpAddr, NodeId>,
     pub last_renewal: Option<Time>,
     /// Said goodbye, or is about to.
     pub leaving: bool,
@@ -64,6 +66,7 @@ impl Own {
             signed,
             started: now,
             hidden: None,
+            gateways_met: BTreeMap::new(),
             last_renewal: None,
             leaving: false,
             stale_since: None,

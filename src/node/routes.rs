@@ -12,7 +12,7 @@ use crate::wire::ids::NodeId;
 use crate::wire::limits::HOPS;
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// How long the way a node was last heard on is trusted.
 const FRESH_MS: u64 = 30_000;
@@ -223,15 +223,11 @@ impl Routes {
         let at = |path: &Path| path.direct.is_some_and(|(way, _)| way.address == address);
         self.paths.iter().find(|(_, path)| at(path)).map(|(id, _)| *id)
     }
-
-    pub fn is_heard_at(&self, id: NodeId, ip: IpAddr) -> bool {
-        let direct = self.paths.get(&id).and_then(|path| path.direct);
-        direct.is_some_and(|(way, _)| way.address.ip() == ip)
-    }
 }
 
-/// The socket for conversations this node starts: the main one only where it is known that others
-/// reach it there; behind a NAT it could take over the hypervisor's own port.
+/// The socket for conversations this node starts: the main one only where others reach it there and
+/// no node of ours is its gateway. Behind a NAT it could take over the gateway's own port.
 pub fn default_socket(own: &Own) -> Socket {
-    if own.hidden == Some(false) { Socket::Main } else { Socket::Ephemeral }
+    let main = own.hidden == Some(false) && own.gateways_met.is_empty();
+    if main { Socket::Main } else { Socket::Ephemeral }
 }
