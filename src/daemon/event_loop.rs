@@ -209,11 +209,14 @@ impl World {
         }
     }
 
+    /// Where host names are among the homes, all of them come from the resolver.
     fn use_homes(&mut self, node: &mut Node, now: Time, fresh: &Settings) {
-        node.handle(now, Input::Homes(homes::addresses(&fresh.homes)));
         match Resolver::start(fresh.homes.clone(), self.waker.clone()) {
             Ok(resolver) => self.resolver = resolver,
             Err(e) => log::error!("{e}"),
+        }
+        if self.resolver.is_none() {
+            node.handle(now, Input::Homes(homes::addresses(&fresh.homes)));
         }
     }
 }

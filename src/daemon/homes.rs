@@ -94,6 +94,7 @@ fn resolve(homes: &[Home], sender: &SyncSender<Vec<SocketAddr>>, waker: &Waker) 
     let mut pause_s = PAUSE_S;
     loop {
         let (found, missing) = look_up(homes);
+        log::info!("homes are {found:?}");
         if sender.send(found).is_err() || waker.wake().is_err() || missing == 0 {
             return;
         }

@@ -75,7 +75,10 @@ pub fn start(target: Target, verbose: usize) -> Result<Handle, String> {
         1 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
     });
-    std::panic::set_hook(Box::new(|panic| log::error!("this is a fault of daustd: {panic}")));
+    std::panic::set_hook(Box::new(|panic| {
+        log::error!("this is a fault of daustd: {panic}");
+        log::logger().flush();
+    }));
     Ok(Handle(orders))
 }
 

@@ -8,9 +8,9 @@ use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
 };
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -118,6 +118,8 @@ fn open_and_count(path: &Path, first: Option<u64>) -> Result<(StateFile, Kept), 
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
     let file: File = options.open(path).map_err(Trouble::Disk)?;
+    // It holds the keys of this node: a copy that was restored with another mode is closed again.
+    let _ = file.set_permissions(Permissions::from_mode(0o600));
     guarded(|| {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create_file(file)?;
         let start_counter = count_start(&database, first)?;

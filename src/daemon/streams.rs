@@ -25,8 +25,8 @@ use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
-/// Connections the kernel may hold until the loop accepts them.
-const BACKLOG: i32 = 128;
+/// Connections the kernel may hold until the loop accepts them: a herd that starts at once.
+const BACKLOG: i32 = 1_024;
 /// A peer whose host vanished is noticed by its kernel's silence: after 30 s, 3 times 10 s.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))

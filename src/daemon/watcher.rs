@@ -90,13 +90,11 @@ impl Watcher {
         let Some(socket) = self.socket.as_ref().filter(|_| self.more) else { return };
         let mut buffer = [0; 4_096];
         for _ in 0..READS_PER_TURN {
-            match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
-                Err(nix::Error::EAGAIN) => {
-                    self.more = false;
-                    return;
-                }
-                // ENOBUFS: more changed than the kernel could remember, which is a change too.
-                Ok(_) | Err(_) => {}
+            let received = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT);
+            // ENOBUFS: more changed than the kernel could remember, which is a change too.
+            if !matches!(received, Ok(_) | Err(nix::Error::ENOBUFS | nix::Error::EINTR)) {
+                self.more = false;
+                return;
             }
         }
     }

@@ -477,7 +477,7 @@ impl Hellos {
             Put::New | Put::Later | Put::Changed | Put::Same => {}
         }
         t.routes.heard(id, way, 0, t.now);
-        t.roster.heard(id, t.own.id, t.now);
+        t.roster.heard(id, t.own.id, t.arrived);
         t.out.notice(Notice::Met { id, greeted });
     }
 

@@ -87,7 +87,8 @@ impl Keeping {
 
     pub fn changed(&mut self, t: &Tables, id: NodeId) {
         self.changed.insert(id);
-        self.flush_at.get_or_insert(self.gather_until.max(t.now).on_grid());
+        let at_once = self.gather_until <= t.now;
+        self.flush_at.get_or_insert(if at_once { t.now } else { self.gather_until.on_grid() });
     }
 
     pub fn tick(&mut self, t: &mut Tables) {

@@ -37,6 +37,8 @@ const PROBE_RTT: Duration = Duration::from_millis(400);
 const GOSSIP: Duration = Duration::from_millis(200);
 /// A ping unanswered for so long is followed up before the engine's own period ends.
 const UNANSWERED_MS: u64 = 400;
+/// A rumor about a node is at most about so old: its node was heard then, by somebody.
+const RUMOR_AGE_MS: u64 = 5_000;
 /// How often a node that answers is told that it is suspected, so that it refutes it.
 const NUDGE_MS: u64 = 500;
 /// Least time between two words to one node that it is held to be down.
@@ -124,7 +126,13 @@ impl Members {
     /// A rumor, not checked yet. What is new here spreads further.
     pub fn rumor(&mut self, t: &mut Tables, rumor: Rumor) {
         match rumor {
-            Rumor::Record(signed) => self.record(t, signed, State::Alive, true),
+            Rumor::Record(signed) => {
+                let id = Record::peek(&signed).map(|record| record.id());
+                self.record(t, signed, State::Alive, true);
+                if let Ok(id) = id {
+                    t.roster.heard_elsewhere(id, id, RUMOR_AGE_MS, t.arrived);
+                }
+            }
             Rumor::Left(left) => self.left(t, left),
             Rumor::Verdict(verdict) => t.out.notice(Notice::Verdict(verdict)),
             Rumor::Forget { id, generation } => {

@@ -201,12 +201,12 @@ impl Node {
     /// about the others' last seconds and accuses nobody.
     fn turn(&mut self, now: Time) {
         let slept_ms = self.awaited.map_or(0, |awaited| now.ms_since(awaited));
+        self.draining = self.draining.filter(|(_, until)| *until > now);
         if slept_ms >= LATE_MS && self.draining.is_none() {
             // What arrives now may have waited since the turn before.
             self.draining = Some((self.t.now, now.plus_ms(DRAIN_MS)));
         }
         self.t.now = self.t.now.max(now);
-        self.draining = self.draining.filter(|(_, until)| *until > now);
         self.t.arrived = self.draining.map_or(self.t.now, |(since, _)| since);
         if slept_ms < SLEPT_MS {
             return;

@@ -20,6 +20,8 @@ const CHALLENGE_MS: u64 = 1_000;
 
 /// An ICMP error must quote one of the last datagrams sent to that node.
 const RECENTLY_SENT: u64 = 16;
+/// Not heard yet, as far as is known: some 30 years ago.
+const NEVER_US: i64 = -1_000_000_000_000_000;
 
 pub struct Peer {
     pub record: Record,
@@ -341,7 +343,7 @@ impl Peer {
             state_since: now,
             reason: String::new(),
             known_order,
-            heard_us: now.0 as i64,
+            heard_us: NEVER_US,
             heard_here: None,
             key: None,
             former: None,

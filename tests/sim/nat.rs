@@ -56,6 +56,9 @@ impl Kind {
     }
 }
 
+/// Mappings from which on expired ones are cleared away.
+const MANY: usize = 1_000;
+
 struct Open {
     outside_port: u16,
     used_us: u64,
@@ -138,6 +141,12 @@ impl Nat {
 
     fn free_port(&mut self, wanted: u16, now_us: u64, rng: &mut SmallRng) -> u16 {
         let expiry_us = self.kind.expiry_ms * 1_000;
+        if self.open.len() > MANY {
+            self.open.retain(|_, open| open.used_us + expiry_us >= now_us);
+            let open = &self.open;
+            self.by_port.retain(|_, key| open.contains_key(key));
+            assert!(self.open.len() < 30_000, "the NAT box has no port left");
+        }
         if self.kind.keeps_port {
             let holder = self.by_port.get(&wanted).copied();
             match holder {

@@ -18,10 +18,39 @@ use std::net::SocketAddr;
 const QUOTED_BYTES: usize = 520;
 /// Wake-ups of one node in one virtual second, inputs aside, beyond which it counts as spinning.
 const WAKES_PER_SECOND: u32 = 500;
+/// Datagrams one node sends in a second, and for each other node, beyond which it is a storm if
+/// it lasts for so many seconds.
+const DATAGRAMS_PER_SECOND: u32 = 200;
+const DATAGRAMS_PER_NODE: u32 = 20;
+const STORM_S: u32 = 5;
 /// Outputs of one turn beyond which a node counts as unbounded.
 const OUTPUTS_PER_TURN: usize = 20_000;
 /// Real seconds since the epoch at which virtual time begins.
 const EPOCH_S: u64 = 1_700_000_000;
+
+/// How often something happened in one virtual second.
+#[derive(Clone, Copy, Default)]
+struct Rate {
+    second: u64,
+    count: u32,
+    /// Seconds in a row in which there were too many.
+    stormy: u32,
+}
+
+/// Counts one more for a machine.
+fn count(rates: &mut Vec<Rate>, machine: MachineId, now_us: u64, most: u32) -> Rate {
+    if rates.len() <= machine {
+        rates.resize(machine + 1, Rate::default());
+    }
+    let rate = &mut rates[machine];
+    let second = now_us / 1_000_000;
+    if rate.second != second {
+        let stormy = if rate.count > most { rate.stormy + 1 } else { 0 };
+        *rate = Rate { second, count: 0, stormy };
+    }
+    rate.count += 1;
+    *rate
+}
 
 pub enum Event {
     Datagram { arrival: Arrival, origin: Origin, sent_to: SocketAddr, bytes: Vec<u8> },
@@ -78,7 +107,8 @@ pub struct World {
     pub liar: Option<(MachineId, crate::liar::Liar)>,
     pub(crate) events: Queue<Event>,
     outputs: Vec<Output>,
-    wakes: Vec<(u64, u32)>,
+    wakes: Vec<Rate>,
+    sends: Vec<Rate>,
     next_check_us: u64,
 }
 
@@ -105,6 +135,7 @@ impl World {
             events: Queue::default(),
             outputs: Vec::new(),
             wakes: Vec::new(),
+            sends: Vec::new(),
             next_check_us: 0,
         }
     }
@@ -288,12 +319,7 @@ impl World {
     }
 
     fn count_wake(&mut self, machine: MachineId) {
-        self.wakes.resize(self.machines.len(), (0, 0));
-        let second = self.now_us / 1_000_000;
-        let (in_second, count) = &mut self.wakes[machine];
-        *count = if *in_second == second { *count + 1 } else { 1 };
-        *in_second = second;
-        if *count > WAKES_PER_SECOND {
+        if count(&mut self.wakes, machine, self.now_us, 0).count > WAKES_PER_SECOND {
             let why = self.machines[machine].process.as_ref().and_then(|one| one.node.deadline());
             self.fail(format!("{} spins: {why:?}", self.machines[machine].spec.name));
         }
@@ -355,6 +381,10 @@ impl World {
         self.hash.add_bytes(&bytes);
         if bytes.len() > herd::wire::limits::DATAGRAM_BYTES {
             self.fail(format!("a datagram of {} bytes was sent", bytes.len()));
+        }
+        let most = DATAGRAMS_PER_SECOND + DATAGRAMS_PER_NODE * self.machines.len() as u32;
+        if count(&mut self.sends, id, self.now_us, most).stormy > STORM_S {
+            self.fail(format!("a storm of datagrams from {}", self.machines[id].spec.name));
         }
         let machine = &self.machines[id];
         let Some(process) = machine.process.as_ref() else { return };
