@@ -26,7 +26,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 const TABLES: &[&str] = &["boundary", "outbox", "own", "planted", "roster", "routes", "tables"];
 
 /// Features too long for one file: who imports which part of its own. Nobody else may.
-const PARTS: &[(&str, &str)] = &[("execute", "trace"), ("members", "swim"), ("relay", "execute")];
+const PARTS: &[(&str, &str)] =
+    &[("execute", "trace"), ("members", "swim"), ("relay", "execute"), ("answerer", "execute")];
 
 /// What the core (wire and node) never touches: sockets, files, clocks, threads, chance, and maps
 /// whose order differs from run to run.
