@@ -329,7 +329,12 @@ impl Node {
         let spread = sync.entries.len() <= before;
         for entry in sync.entries {
             let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
+            let new = !t.roster.contains(id);
             self.members.record(t, entry.record, entry.state, spread);
+            if new && let Some(peer) = t.roster.get_mut(id) {
+                // Not heard by this node yet: the age is the other's.
+                peer.heard_us = i64::MIN;
+            }
             self.members.hearsay(t, id, entry.state);
             t.roster.heard_elsewhere(id, from, entry.age_ms, t.arrived);
             self.keeping.changed(t, id);
