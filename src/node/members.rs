@@ -94,8 +94,10 @@ impl Members {
         match rumor {
             Rumor::Record(signed) => {
                 let id = Record::peek(&signed).map(|record| record.id());
+                // Who hands it on may have slept: it says little of a node that was heard before.
+                let new = id.as_ref().is_ok_and(|id| !t.roster.contains(*id));
                 self.record(t, signed, State::Alive, true);
-                if let Ok(id) = id {
+                if let (Ok(id), true) = (id, new) {
                     t.roster.heard_elsewhere(id, id, RUMOR_AGE_MS, t.arrived);
                 }
             }

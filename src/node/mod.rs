@@ -327,6 +327,7 @@ impl Node {
         let t = &mut self.t;
         let before = t.roster.len();
         let spread = sync.entries.len() <= before;
+        let under_way_ms = self.sync.under_way_ms(t, from, sync.last);
         for entry in sync.entries {
             let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
             let new = !t.roster.contains(id);
@@ -336,7 +337,8 @@ impl Node {
                 peer.heard_us = i64::MIN;
             }
             self.members.hearsay(t, id, entry.state);
-            t.roster.heard_elsewhere(id, from, entry.age_ms, t.arrived);
+            let age_ms = entry.age_ms.saturating_add(under_way_ms);
+            t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             self.keeping.changed(t, id);
         }
         if t.roster.len() > before {

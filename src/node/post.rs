@@ -121,7 +121,7 @@ impl Node {
             return;
         };
         self.heard(from, came);
-        self.ages(from, &envelope);
+        self.ages(from, came, &envelope);
         match Body::decode(envelope.number, &envelope.body) {
             Some(Ok(body)) => self.body(from, came, body),
             Some(Err(_)) if envelope.number == ASK => self.not_understood(from, came, &envelope),
@@ -152,9 +152,11 @@ impl Node {
         self.members.heard_from(t, from);
     }
 
-    fn ages(&mut self, from: NodeId, envelope: &Envelope) {
+    fn ages(&mut self, from: NodeId, came: Came, envelope: &Envelope) {
         let t = &mut self.t;
-        for age in Age::read_all(&envelope.ages) {
+        // A stream may deliver late: only a datagram's ages are worth something.
+        let ages = if came.way.is_some() { &envelope.ages[..] } else { &[] };
+        for age in Age::read_all(ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
                 let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { age.age_ms() };
                 t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
@@ -188,8 +190,7 @@ impl Node {
 
     fn send_on(&mut self, channel: Option<Channel>, to: NodeId, body: &Body, fits: bool) {
         let t = &mut self.t;
-        let ages = ages(t, to, usize::MAX);
-        let bytes = codec::encode(&envelope(body, ages, None));
+        let bytes = codec::encode(&envelope(body, Vec::new(), None));
         let posted = match channel {
             Some(channel) => self.links.post_on(t, channel, to, bytes),
             None => Err(bytes),
