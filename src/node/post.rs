@@ -207,9 +207,10 @@ impl Node {
     fn send_datagram(&mut self, to: NodeId, body: &Body, way: Way) {
         let t = &mut self.t;
         let plain = match body {
-            // The engine's packets go to everybody in turn: they spread what everybody wants.
-            Body::Swim(packet) => {
-                let used = OVERHEAD_BYTES + ENVELOPE_BYTES + packet.len();
+            // The engine's packets go to everybody in turn, and a home answers every second: they
+            // spread what everybody wants.
+            Body::Swim(_) | Body::HeartbeatAnswer(_) => {
+                let used = OVERHEAD_BYTES + ENVELOPE_BYTES + body.encode().len();
                 let ages = ages(t, to, DATAGRAM_BYTES.saturating_sub(used));
                 let digest = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
                 codec::encode(&envelope(body, ages, Some(digest)))
