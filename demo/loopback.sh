@@ -4,8 +4,14 @@
 
 port=4077 # Not 4040: a daustd of the machine itself may be listening there.
 
+# Nobody is hidden here.
+tree=$(printf '|__ %s\n' hypervisor1 container1 container3 hypervisor2 vm1 vm2 vm3)
+
+met="hypervisor1 meets hypervisor2 by its first command; the others were told of one of the two"
+far="the same, seen by another; and a command to a third"
+
 build() {
-    say "not root, or no nft or ip: eight daemons on loopback instead, without NAT"
+    say "not root, or no nft or ip: seven daemons on loopback instead, without NAT"
     other=127.77.0.2:$port
 }
 
@@ -26,9 +32,11 @@ start() {
     holders="$holders $!"
     eval "pid_$1=$!"
     for _ in $(seq 100); do
-        on "$1" daust ping >/dev/null 2>&1 && break
+        on "$1" daust ping >/dev/null 2>&1 && return
         sleep 0.05
     done
+    cat "$scratch/$1/log" >&2
+    exit 1
 }
 
 # on NAME COMMAND...

@@ -65,6 +65,18 @@ guest() {
     on "$1" ip route add default via "$4"
 }
 
+# What hypervisor1 sees in the end: itself and its own VMs on top, the rest under their parents.
+tree='|__ hypervisor1
+|__ hypervisor2
+|   |__ vm3
+|   |   |__ container3
+|__ vm1
+|   |__ container1
+|__ vm2'
+
+met="hypervisor1 meets hypervisor2 by its first command; VMs and containers found their host"
+far="the same, seen by a container; and a command to a node two NATs away, from behind two NATs"
+
 build() {
     say "two hypervisors, three VMs behind their NATs, two containers behind the NAT of a VM"
     machine hypervisor1
@@ -83,7 +95,7 @@ build() {
 }
 
 # start NAME
-start() { on "$1" daustd -d; }
+start() { on "$1" daustd -d -l /run/daustd.log; }
 
 # crash NAME: its daustd, the only one that its processes see.
 crash() { on "$1" sh -c 'kill -KILL "$(pidof daustd)"'; }

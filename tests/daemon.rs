@@ -142,6 +142,8 @@ fn a_killed_node_is_noticed_and_returns_by_itself() {
 #[test]
 fn both_killed_return_by_themselves() {
     let (mut node1, mut node2) = pair();
+    node1.wait_kept(&node2);
+    node2.wait_kept(&node1);
     node1.kill();
     node2.kill();
     node1.restart();

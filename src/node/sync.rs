@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes of one line of a pull: the beginning of an id and a checksum of the record's stamp.
 const LINE_BYTES: usize = 8;
 /// Lists differ for a moment whenever something changes: ask only after this.
-const DIFFERS_MS: u64 = 1_500;
+const DIFFERS_MS: u64 = 1_000;
 /// Then again after this, each time twice as late while nothing new comes of it.
-const AGAIN_MS: u64 = 2_000;
+const AGAIN_MS: u64 = 1_000;
 const AGAIN_MOST_MS: u64 = 32_000;
 /// A named node whose record is missing is asked for at most this often.
 const MISSING_MS: u64 = 500;

@@ -189,6 +189,20 @@ impl Daemon {
         end.code().unwrap_or(-1)
     }
 
+    /// What it knows of `other` is on its disk.
+    pub fn wait_kept(&self, other: &Daemon) {
+        let said = other.daust(&["-j", "list"]);
+        let own: serde_json::Value =
+            serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
+        let key = format!("peer/{}", own["id"].as_str().unwrap()).into_bytes();
+        wait_until(&format!("{} to keep {}", self.name, other.name), || {
+            let file =
+                fs::read(self.state.join("state.redb")).map_err(|error| error.to_string())?;
+            let kept = file.windows(key.len()).any(|bytes| bytes == key);
+            kept.then_some(()).ok_or("it is not in the file".to_string())
+        });
+    }
+
     /// This line, ages aside, comes to stand in its list.
     pub fn wait_listed(&self, line: &str) {
         wait_until(&format!("'{line}' in {}'s list", self.name), || {
@@ -201,10 +215,24 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
+        // One that detached is no child of ours, but nobody else has a path in our directory.
+        let detached = pids_with_argument(&self.path("socket"));
+        let _ = Command::new("kill").arg("-KILL").args(detached).stderr(Stdio::null()).status();
         if std::thread::panicking() {
             eprintln!("--- {} said:\n{}", self.name, self.log());
         }
     }
+}
+
+/// The processes that have this path as an argument.
+fn pids_with_argument(path: &Path) -> Vec<String> {
+    let argument = path.to_str().unwrap().as_bytes();
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap());
+    let has = |process: &fs::DirEntry| {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == argument)
+    };
+    processes.filter(has).map(|process| process.file_name().into_string().unwrap()).collect()
 }
 
 pub fn daust(socket: &Path, words: &[&str]) -> Said {
