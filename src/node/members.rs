@@ -175,13 +175,21 @@ impl Members {
         self.carry_out(t, asked);
     }
 
-    /// Down by verdict, or by this node's own word when nobody else can be asked.
-    pub fn down(&mut self, t: &mut Tables, subject: Subject, reason: &str) {
-        let Some(peer) = t.roster.get(subject.id) else { return };
-        if peer.record.generation > subject.generation || !peer.is_live() {
-            return;
+    /// Down by verdict, or by this node's own word when nobody else can be asked. False if it was
+    /// so already, or a later generation lives, whose record may still be on its way.
+    pub fn down(&mut self, t: &mut Tables, subject: Subject, reason: &str) -> bool {
+        let Some(peer) = t.roster.get(subject.id) else { return false };
+        let later = |member: &Member<SwimId>| {
+            member.id().node == subject.id && member.id().generation > subject.generation
+        };
+        if peer.record.generation > subject.generation
+            || !peer.is_live()
+            || self.engine.iter_members().any(later)
+        {
+            return false;
         }
         self.end(t, subject, State::Down, reason);
+        true
     }
 
     fn left(&mut self, t: &mut Tables, left: Left) {

@@ -394,7 +394,9 @@ impl Node {
             }
             Notice::ProbeFailed(id) => self.votes.doubt(t, id),
             Notice::Verdict(verdict) => self.verdict(verdict),
-            Notice::AloneDown(subject, reason) => self.members.down(t, subject, reason.text()),
+            Notice::AloneDown(subject, reason) => {
+                self.members.down(t, subject, reason.text());
+            }
             Notice::SeenUp { id, by } => t.routes.go_around(id, by, t.now),
             Notice::CutOff => self.cut_off(),
             Notice::Up(id) => {
@@ -455,8 +457,9 @@ impl Node {
             if verdict.subject.generation == t.own.record.generation {
                 self.members.renew(t, verdict.subject.generation);
             }
-        } else if self.votes.accepts(t, &verdict) {
-            self.members.down(t, verdict.subject, verdict.reason.text());
+        } else if self.votes.accepts(t, &verdict)
+            && self.members.down(t, verdict.subject, verdict.reason.text())
+        {
             self.members.spread(t, &Rumor::Verdict(verdict));
             self.members.gossip_now(t);
         }

@@ -37,6 +37,7 @@ promises! {
     join_eight: join::eight, 10;
     join_hundred: join::hundred, 2;
     last_seen_living: last_seen::living, 3;
+    last_seen_hundred: last_seen::hundred, 1;
     last_seen_dead: last_seen::dead, 3;
     goodbye_leave: goodbye::leave, 10;
     goodbye_home: goodbye::home_leaves, 5;
