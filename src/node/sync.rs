@@ -26,7 +26,8 @@ const DATAGRAM_RECORDS_BYTES: usize = 900;
 const DATAGRAMS: usize = 32;
 
 pub struct Syncing {
-    differs_since: Option<Time>,
+    /// Since when lists differ, and when that was seen last.
+    differs: Option<(Time, Time)>,
     next_pull: Time,
     next_missing: Time,
     wait_ms: u64,
@@ -37,7 +38,7 @@ pub struct Syncing {
 impl Syncing {
     pub fn new(now: Time) -> Syncing {
         Syncing {
-            differs_since: None,
+            differs: None,
             next_pull: now,
             next_missing: now,
             wait_ms: AGAIN_MS,
@@ -61,12 +62,16 @@ impl Syncing {
     /// A peer's checksum over its list arrived.
     pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
         let own = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
+        let (since, last) = self.differs.unwrap_or((t.now, t.now));
+        // One who knows as little as we do proves nothing: all have to agree for a while.
         if digest == own {
-            self.differs_since = None;
-            self.wait_ms = AGAIN_MS;
+            if t.now.ms_since(last) >= DIFFERS_MS {
+                self.differs = None;
+                self.wait_ms = AGAIN_MS;
+            }
             return;
         }
-        let since = *self.differs_since.get_or_insert(t.now);
+        self.differs = Some((since, t.now));
         if t.now.ms_since(since) >= DIFFERS_MS && t.now >= self.next_pull && !t.own.leaving {
             self.next_pull = t.now.plus_ms(self.wait_ms);
             self.wait_ms = (self.wait_ms * 2).min(AGAIN_MOST_MS);
