@@ -99,6 +99,7 @@ pub fn swarm(name: &str, default_seeds: u64, scenario: Scenario) {
     let first = number("SIM_FIRST").unwrap_or(0);
     let seeds = number("SIM_SEEDS").unwrap_or(default_seeds);
     let budget = number("SIM_SECONDS").map(Duration::from_secs);
+    let all = std::env::var_os("SIM_ALL").is_some();
     let next = AtomicU64::new(first);
     let (ran, lived_us, datagrams) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let began = Instant::now();
@@ -119,6 +120,10 @@ pub fn swarm(name: &str, default_seeds: u64, scenario: Scenario) {
             datagrams.fetch_add(outcome.datagrams, Ordering::Relaxed);
             let differs = differs.then(|| "run twice, it gives two hashes".to_string());
             if let Some(failure) = outcome.failure.or(differs) {
+                if all {
+                    println!("seed {seed}: {}", failure.replace('\n', " "));
+                    continue;
+                }
                 next.store(first + seeds, Ordering::Relaxed);
                 return (Some((seed, failure)), busy);
             }
