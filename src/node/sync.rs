@@ -106,6 +106,14 @@ impl Syncing {
         let missing = t.roster.iter().filter(|(id, peer)| {
             *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
         });
+        let unknown = have.iter().any(|line| {
+            let prefix = line[..4].try_into().expect("four bytes of eight");
+            let same = |id: NodeId| {
+                let record = t.roster.get(id).map(|peer| &peer.record);
+                record.is_some_and(|record| stamp_checksum(id, record).to_be_bytes() == line[4..])
+            };
+            !t.roster.by_prefix(prefix).is_some_and(same) && t.own.id.to_bytes()[..4] != line[..4]
+        });
         let entries: Vec<SyncEntry> = missing
             .map(|(_, peer)| SyncEntry {
                 record: peer.signed.clone(),
@@ -132,6 +140,10 @@ impl Syncing {
         for (at, entries) in parts.into_iter().enumerate() {
             let last = at + 1 == count;
             t.out.carry(from, Body::Sync(Sync { entries, last }), Carry::Channel(channel));
+        }
+        // The asker has what is missing here.
+        if unknown {
+            self.missing(t, from);
         }
     }
 }

@@ -13,6 +13,7 @@ mod liar;
 mod machine;
 mod nat;
 mod net;
+mod planted;
 mod queue;
 mod runner;
 mod scenarios;
@@ -79,6 +80,7 @@ promises! {
     hostile_garbage: hostile::garbage, 3;
     hostile_bent: hostile::bent, 3;
     hostile_invented: hostile::invented, 2;
+    hostile_liar: hostile::lone_liar, 3;
 }
 
 /// A thousand nodes at once: only when `SIM_LARGE` is set, as `make sim` does.
