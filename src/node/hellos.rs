@@ -4,7 +4,8 @@
 //! given by `-k`, remembered, or the default gateway. Greeting a random remembered pair that is
 //! not a member goes on for ever: that is what heals islands and long partitions.
 
-use crate::node::outbox::Notice;
+use crate::node::admission::Admission;
+use crate::node::outbox::{Notice, Occasion};
 use crate::node::planted::Bug;
 use crate::node::roster::{Put, is_private};
 use crate::node::routes::{Way, default_socket};
@@ -15,9 +16,7 @@ use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
-use crate::wire::limits::{
-    HELLOS_PER_SECOND, HOMES, NEW_IDS_PER_MINUTE, PENDING_HELLOS, UNPROVED_MS,
-};
+use crate::wire::limits::{HOMES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::seal::PairKey;
@@ -34,29 +33,13 @@ const REMEMBERED_MS: u64 = 5_000;
 const REMEMBERED_WAYS: usize = 3;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
-/// Contacts greeted at once; addresses whose hellos are counted.
+/// Contacts greeted at once.
 const CONTACTS: usize = 256;
-const SOURCES: usize = 1_024;
 /// Nodes greeted under a newly drawn identity or a higher life.
 const REINTRODUCED: usize = 16;
-/// Hellos answered for one source address and port in a second.
-const ANSWERS_PER_SOURCE: u32 = 4;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
-    /// A person waits for it until then.
-    Typed {
-        until: Time,
-    },
-    /// Given by `-k`: greeted for ever.
-    Home,
-    /// The default gateway: asked now and then.
-    Gateway,
-    Remembered,
-}
 
 struct Contact {
-    why: Why,
+    why: Occasion,
     intent: Intent,
     /// Who is expected there; anybody for a typed or given address.
     id: NodeId,
@@ -78,9 +61,7 @@ struct Pending {
 pub struct Hellos {
     contacts: BTreeMap<SocketAddr, Contact>,
     pending: BTreeMap<NodeId, Pending>,
-    sources: BTreeMap<SocketAddr, (Time, u32)>,
-    new_ids: BTreeMap<IpAddr, (Time, u32)>,
-    answered: (Time, u32),
+    admission: Admission,
     next_remembered: Time,
     cut_off_wait_ms: u64,
 }
@@ -91,9 +72,7 @@ impl Hellos {
         let mut hellos = Hellos {
             contacts: BTreeMap::new(),
             pending: BTreeMap::new(),
-            sources: BTreeMap::new(),
-            new_ids: BTreeMap::new(),
-            answered: (t.now, 0),
+            admission: Admission::default(),
             next_remembered: t.now.plus_ms(jitter_ms),
             cut_off_wait_ms: CUT_OFF_MS,
         };
@@ -105,20 +84,20 @@ impl Hellos {
 
     pub fn set_homes(&mut self, t: &mut Tables, homes: &[SocketAddr]) {
         t.own.options.homes = homes.iter().copied().take(HOMES).collect();
-        self.contacts.retain(|at, contact| contact.why != Why::Home || homes.contains(at));
+        self.contacts.retain(|at, contact| contact.why != Occasion::Home || homes.contains(at));
         for home in t.own.options.homes.clone() {
-            self.contact(t, home, NodeId::ANYBODY, Intent::Join, Why::Home);
+            self.contact(t, home, NodeId::ANYBODY, Intent::Join, Occasion::Home);
         }
     }
 
     pub fn set_gateways(&mut self, t: &mut Tables, gateways: &[IpAddr]) {
         t.own.options.gateways = gateways.to_vec();
         let is_gateway = |at: &SocketAddr| gateways.contains(&at.ip());
-        self.contacts.retain(|at, contact| contact.why != Why::Gateway || is_gateway(at));
+        self.contacts.retain(|at, contact| contact.why != Occasion::Gateway || is_gateway(at));
         for gateway in gateways {
             if !t.own.is_own_address(*gateway) {
                 let at = SocketAddr::new(*gateway, t.own.record.port);
-                self.contact(t, at, NodeId::ANYBODY, Intent::Lone, Why::Gateway);
+                self.contact(t, at, NodeId::ANYBODY, Intent::Lone, Occasion::Gateway);
             }
         }
     }
@@ -130,16 +109,16 @@ impl Hellos {
         at: SocketAddr,
         id: NodeId,
         intent: Intent,
-        why: Why,
+        why: Occasion,
     ) {
-        let is_typed = matches!(why, Why::Typed { .. });
+        let is_typed = matches!(why, Occasion::Typed { .. });
         if let Some(known) = self.contacts.get_mut(&at) {
-            if is_typed || (why == Why::Home && known.why != Why::Home) {
+            if is_typed || (why == Occasion::Home && known.why != Occasion::Home) {
                 known.intent = Intent::Join;
                 known.id = NodeId::ANYBODY;
                 known.next = t.now;
                 known.wait_ms = AGAIN_MS;
-                if known.why != Why::Home {
+                if known.why != Occasion::Home {
                     known.why = why;
                 }
             }
@@ -179,7 +158,7 @@ impl Hellos {
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
             // All ways: where it was heard last may be the port of a process that is no more.
             for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
-                self.contact(t, way.address, id, Intent::Return, Why::Remembered);
+                self.contact(t, way.address, id, Intent::Return, Occasion::Remembered);
             }
         }
     }
@@ -189,7 +168,7 @@ impl Hellos {
         for id in t.some_live(t.own.id).into_iter().take(REINTRODUCED) {
             if let Some(way) = t.way(id, 0) {
                 self.contacts.remove(&way.address);
-                self.contact(t, way.address, id, intent, Why::Remembered);
+                self.contact(t, way.address, id, intent, Occasion::Remembered);
             }
         }
     }
@@ -227,30 +206,30 @@ impl Hellos {
         let met = contact.met.is_some_and(|(id, at)| is_member(id, at))
             || is_member(contact.id, contact.since);
         match contact.why {
-            Why::Typed { until } if until <= t.now => {
+            Occasion::Typed { until } if until <= t.now => {
                 self.contacts.remove(&at);
                 let text = format!("no daustd answers at {at}");
                 let failure = Failure::new(ErrorCode::Unreachable, text);
                 t.out.notice(Notice::ContactFailed { address: at, failure });
                 return;
             }
-            Why::Typed { .. } if met => {
+            Occasion::Typed { .. } if met => {
                 self.contacts.remove(&at);
                 return;
             }
-            Why::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
+            Occasion::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
                 self.contacts.remove(&at);
                 return;
             }
             // A gateway is asked so that a lone node joins it, and a member finds its parent.
-            Why::Home | Why::Gateway if met => {
+            Occasion::Home | Occasion::Gateway if met => {
                 contact.next = t.now.plus_ms(AGAIN_MOST_MS / 6).on_grid();
                 return;
             }
             _ => {}
         }
         let intent = match contact.why {
-            Why::Gateway if !t.roster.is_empty() => Intent::Return,
+            Occasion::Gateway if !t.roster.is_empty() => Intent::Return,
             _ => contact.intent,
         };
         contact.next = t.now.plus_ms(contact.wait_ms);
@@ -278,7 +257,11 @@ impl Hellos {
         // One that could not be awaited is not answered either: it greets again.
         let full =
             self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&header.sender);
-        if !is_for_us || full || header.sender == t.own.id || !self.may_answer(t, way.address) {
+        if !is_for_us
+            || full
+            || header.sender == t.own.id
+            || !self.admission.may_answer(t.now, way.address)
+        {
             t.own.count("hellos not answered");
             return;
         }
@@ -331,29 +314,6 @@ impl Hellos {
         self.pending.insert(id, Pending { record, signed, key, until });
     }
 
-    fn may_answer(&mut self, t: &Tables, source: SocketAddr) -> bool {
-        if t.now.ms_since(self.answered.0) >= 1_000 {
-            self.answered = (t.now, 0);
-        }
-        let now = t.now;
-        if self.sources.len() >= SOURCES {
-            self.sources.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
-        }
-        if self.answered.1 >= HELLOS_PER_SECOND || self.sources.len() >= SOURCES {
-            return false;
-        }
-        let count = self.sources.entry(source).or_insert((now, 0));
-        if now.ms_since(count.0) >= 1_000 {
-            *count = (now, 0);
-        }
-        if count.1 >= ANSWERS_PER_SOURCE {
-            return false;
-        }
-        count.1 += 1;
-        self.answered.1 += 1;
-        true
-    }
-
     fn refusal(
         &mut self,
         t: &Tables,
@@ -378,19 +338,7 @@ impl Hellos {
         if question.intent == Intent::Return && !t.roster.is_empty() {
             return Some(Refusal::UnknownNode);
         }
-        (!self.may_admit(t, source)).then_some(Refusal::Full)
-    }
-
-    /// At most so many ids made known by one source address in a minute.
-    fn may_admit(&mut self, t: &Tables, source: IpAddr) -> bool {
-        let now = t.now;
-        self.new_ids.retain(|_, (at, _)| now.ms_since(*at) < 60_000);
-        if self.new_ids.len() >= SOURCES {
-            return false;
-        }
-        let count = self.new_ids.entry(source).or_insert((now, 0));
-        count.1 += 1;
-        count.1 <= NEW_IDS_PER_MINUTE
+        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Full)
     }
 
     /// An answer arrived.
@@ -445,7 +393,7 @@ impl Hellos {
 
     fn refused(&mut self, t: &mut Tables, at: SocketAddr, record: &Record, refusal: Refusal) {
         let text = format!("{at} ({}) refuses: {}", record.name, refusal.text());
-        let typed = self.contacts.get(&at).is_some_and(|c| matches!(c.why, Why::Typed { .. }));
+        let typed = self.contacts.get(&at).is_some_and(|c| matches!(c.why, Occasion::Typed { .. }));
         if typed {
             self.contacts.remove(&at);
             let failure = Failure::new(ErrorCode::Refused, text);

@@ -8,9 +8,10 @@
 //! Noise message; the side that dialled the stream numbers its channels odd, the other even.
 
 use crate::node::boundary::{Closed, Output};
+use crate::node::link::{End, Link, frame};
 use crate::node::outbox::{Channel, Notice};
 use crate::node::tables::Tables;
-use crate::wire::header::{HEADER_BYTES, Header, Kind};
+use crate::wire::header::{Header, Kind};
 use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::limits::{
     CHANNEL_QUEUE_BYTES, CHANNEL_WINDOW_BYTES, CHANNELS_PER_STREAM, HOPS, STREAMS, UNPROVED_MS,
@@ -18,7 +19,7 @@ use crate::wire::limits::{
 use crate::wire::noise::{Read, Session};
 use crate::wire::time::Time;
 use rand::RngExt;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 const OPEN: u8 = 1;
@@ -29,31 +30,6 @@ const CLOSE: u8 = 4;
 const LINK: u32 = 0;
 /// A link that carried nothing for so long is closed by who dialled it.
 const IDLE_MS: u64 = 60_000;
-
-struct Link {
-    dialled: bool,
-    open: bool,
-    opened: Time,
-    used: Time,
-    /// Who is at the other end: expected of a dialled link, proved by its first session.
-    peer: Option<NodeId>,
-    proved: bool,
-    next_number: u32,
-    ends: BTreeMap<u32, End>,
-    forwards: BTreeMap<u32, Channel>,
-    /// Channels to open once the peer has proved itself.
-    waiting: Vec<(NodeId, Vec<u8>)>,
-}
-
-/// One end of a session.
-struct End {
-    peer: NodeId,
-    session: Session,
-    credit_bytes: u32,
-    unacknowledged_bytes: u32,
-    queue: VecDeque<Vec<u8>>,
-    queued_bytes: usize,
-}
 
 /// What a frame gave the rest of the node.
 pub enum Arrived {
@@ -406,12 +382,9 @@ impl Links {
         let Some(link) = self.remove(t, stream) else { return };
         let Some(peer) = link.peer else { return };
         match closed {
-            Closed::Refused | Closed::Reset if link.proved || link.dialled => {
-                if link.proved {
-                    t.out.notice(Notice::ProbeFailed(peer));
-                }
+            Closed::Refused | Closed::Reset | Closed::Ended if link.proved => {
+                t.out.notice(Notice::ProbeFailed(peer));
             }
-            Closed::Ended if link.proved => t.out.notice(Notice::ProbeFailed(peer)),
             Closed::Unreachable => t.routes.failed(peer),
             _ => {}
         }
@@ -502,49 +475,4 @@ impl Links {
         });
         ends.min().map(Time::on_grid)
     }
-}
-
-impl Link {
-    fn new(dialled: bool, peer: Option<NodeId>, now: Time) -> Link {
-        Link {
-            dialled,
-            open: false,
-            opened: now,
-            used: now,
-            peer,
-            proved: false,
-            next_number: if dialled { 1 } else { 2 },
-            ends: BTreeMap::new(),
-            forwards: BTreeMap::new(),
-            waiting: Vec::new(),
-        }
-    }
-
-    fn number(&mut self) -> u32 {
-        let number = self.next_number;
-        self.next_number = self.next_number.wrapping_add(2);
-        number
-    }
-}
-
-impl End {
-    fn new(peer: NodeId, session: Session) -> End {
-        End {
-            peer,
-            session,
-            credit_bytes: CHANNEL_WINDOW_BYTES,
-            unacknowledged_bytes: 0,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-        }
-    }
-}
-
-fn frame(t: &mut Tables, link: &mut Link, stream: StreamId, kind: u8, number: u32, payload: &[u8]) {
-    debug_assert!(link.open && payload.len() <= HEADER_BYTES + (64 << 10));
-    let mut bytes = Vec::with_capacity(5 + payload.len());
-    bytes.push(kind);
-    bytes.extend_from_slice(&number.to_be_bytes());
-    bytes.extend_from_slice(payload);
-    t.out.output(Output::Frame { stream, bytes });
 }

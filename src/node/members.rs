@@ -8,33 +8,22 @@ use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
 use crate::node::roster::Put;
 use crate::node::swim::{
-    Asked, Codec, IDS_BYTES, Rumors, Shared, SwimId, SwimNotice, is_turn_undead,
+    Asked, Codec, Engine, IDS_BYTES, Shared, SwimId, SwimNotice, configuration, is_turn_undead,
+    start_engine, suspicion,
 };
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
-use crate::wire::limits::DATAGRAM_BYTES;
-use crate::wire::message::{Age, Body, Undead};
+use crate::wire::message::{Body, Undead};
 use crate::wire::record::Record;
 use crate::wire::rumor::{Left, Rumor, Subject};
-use crate::wire::seal::OVERHEAD_BYTES;
 use crate::wire::time::Time;
-use foca::{Codec as _, Foca, Member};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use foca::Member;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::{NonZeroU8, NonZeroUsize};
 use std::rc::Rc;
-use std::time::Duration;
 
-/// Room an envelope needs around a SWIM packet, bytes; what else is left carries ages.
-const ENVELOPE_BYTES: usize = 24;
-const PACKET_BYTES: usize = DATAGRAM_BYTES - OVERHEAD_BYTES - ENVELOPE_BYTES + IDS_BYTES;
-const PROBE_PERIOD: Duration = Duration::from_millis(1_000);
-const PROBE_RTT: Duration = Duration::from_millis(400);
-const GOSSIP: Duration = Duration::from_millis(200);
 /// A ping unanswered for so long is followed up before the engine's own period ends.
 const UNANSWERED_MS: u64 = 400;
 /// A rumor about a node is at most about so old: its node was heard then, by somebody.
@@ -43,8 +32,6 @@ const RUMOR_AGE_MS: u64 = 5_000;
 const NUDGE_MS: u64 = 500;
 /// Least time between two words to one node that it is held to be down.
 const UNDEAD_MS: u64 = 1_000;
-
-type Engine = Foca<SwimId, Codec, StdRng, Rumors>;
 
 pub struct Members {
     engine: Engine,
@@ -57,27 +44,6 @@ pub struct Members {
     nudged: Option<Time>,
     renew_above: Option<Generation>,
     told_undead: BTreeMap<NodeId, Time>,
-}
-
-fn configuration(members: usize) -> foca::Config {
-    let nonzero = |n: usize| NonZeroUsize::new(n).expect("a constant above zero");
-    // A rumor reaches everybody in about log n rounds of three; whom it misses, the checksum of
-    // the list tells (`sync`).
-    let repeats = 4 + 3 * (members as u32 + 1).ilog10() as u8;
-    foca::Config {
-        probe_period: PROBE_PERIOD,
-        probe_rtt: PROBE_RTT,
-        num_indirect_probes: nonzero(3),
-        max_transmissions: NonZeroU8::new(repeats).expect("at least 4"),
-        // Held back for ever: `votes` decides.
-        suspect_to_down_after: Duration::from_secs(3_600),
-        remove_down_after: None,
-        max_packet_size: nonzero(PACKET_BYTES),
-        notify_down_members: true,
-        periodic_announce: None,
-        periodic_announce_to_down_members: None,
-        periodic_gossip: Some(foca::PeriodicParams { frequency: GOSSIP, num_members: nonzero(3) }),
-    }
 }
 
 impl Members {
@@ -128,8 +94,10 @@ impl Members {
         match rumor {
             Rumor::Record(signed) => {
                 let id = Record::peek(&signed).map(|record| record.id());
+                // Who hands it on may have slept: it says little of a node that was heard before.
+                let new = id.as_ref().is_ok_and(|id| !t.roster.contains(*id));
                 self.record(t, signed, State::Alive, true);
-                if let Ok(id) = id {
+                if let (Ok(id), true) = (id, new) {
                     t.roster.heard_elsewhere(id, id, RUMOR_AGE_MS, t.arrived);
                 }
             }
@@ -524,54 +492,4 @@ impl Members {
             }
         }
     }
-
-    /// Ages for the spare room of a datagram: those heard last come first.
-    pub fn ages(&self, t: &Tables, to: NodeId, room_bytes: usize) -> Vec<u8> {
-        let most = (room_bytes / Age::BYTES).min(AGES);
-        let mut freshest: Vec<(i64, NodeId)> = t
-            .roster
-            .live()
-            .filter(|(id, _)| *id != to)
-            .map(|(id, peer)| (-peer.heard_us, id))
-            .collect();
-        if freshest.len() > most {
-            freshest.select_nth_unstable(most);
-            freshest.truncate(most);
-        }
-        let mut out = Vec::new();
-        for (heard_us, id) in freshest {
-            let age_ms = (t.now.0 as i64 + heard_us).max(0) as u64 / 1_000;
-            if let Some(age) = Age::new(id, age_ms) {
-                age.write(&mut out);
-            }
-        }
-        out
-    }
-}
-
-/// Ages in one datagram.
-const AGES: usize = 16;
-
-/// A packet (without its ids) that tells a node that it is suspected.
-fn suspicion(mut codec: Codec, own: SwimId, member: &Member<SwimId>) -> Vec<u8> {
-    let header = foca::Header {
-        src: own,
-        src_incarnation: 0,
-        dst: *member.id(),
-        message: foca::Message::Gossip,
-    };
-    let mut packet = Vec::new();
-    // Writing to memory does not fail.
-    let _ = codec.encode_header(&header, &mut packet);
-    packet.extend_from_slice(&1u16.to_be_bytes());
-    let _ = codec.encode_member(member, &mut packet);
-    packet.split_off(IDS_BYTES)
-}
-
-fn start_engine(t: &mut Tables, shared: &Rc<RefCell<Shared>>) -> Engine {
-    let id = SwimId { node: t.own.id, generation: t.own.record.generation };
-    shared.borrow_mut().own = Some(id);
-    let random = StdRng::from_seed(t.random.random());
-    let (codec, rumors) = (Codec(shared.clone()), Rumors(shared.clone()));
-    Foca::with_custom_broadcast(id, configuration(t.roster.len()), random, codec, rumors)
 }

@@ -6,11 +6,17 @@
 //! What one learns and another needs is a notice, and `notice` below is the one place where it
 //! is handed on.
 
+mod admission;
+mod ages;
+mod answerer;
 mod boundary;
+mod clones;
 mod execute;
+mod goodbye;
 mod hellos;
 mod homes;
 mod keeping;
+mod link;
 mod links;
 mod members;
 mod nat;
@@ -31,12 +37,13 @@ pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why}
 
 use crate::wire::hello::Intent;
 use crate::wire::ids::{Generation, NodeId};
-use crate::wire::info::{Event, EventKind, State};
-use crate::wire::limits::{GOODBYE_MS, SLEPT_MS};
-use crate::wire::message::{Body, Nonce, Sync, Taken};
+use crate::wire::info::{Event, EventKind};
+use crate::wire::limits::SLEPT_MS;
+use crate::wire::message::{Body, Nonce, Sync};
 use crate::wire::record::Record;
-use crate::wire::rumor::{Left, Rumor, Subject, Verdict};
+use crate::wire::rumor::{Rumor, Subject, Verdict};
 use crate::wire::time::Time;
+use goodbye::Goodbye;
 use links::Arrived;
 use outbox::{Carry, Notice, Outbox};
 use own::Own;
@@ -47,10 +54,6 @@ use rand::{RngExt, SeedableRng};
 use relay::Greet;
 use tables::Tables;
 
-/// A stopping node gives its last answers and goodbyes this long before it ends.
-const LINGER_MS: u64 = 250;
-/// The goodbye is said twice, this far apart.
-const AGAIN_MS: u64 = 100;
 /// A turn this late may read what waited in a buffer, and for so long afterwards.
 const LATE_MS: u64 = 100;
 const DRAIN_MS: u64 = 200;
@@ -68,18 +71,13 @@ pub struct Node {
     sync: sync::Syncing,
     links: links::Links,
     relay: relay::Relay,
+    answerer: answerer::Answerer,
     keeping: keeping::Keeping,
     goodbye: Option<Goodbye>,
     /// What was told as the deadline last: a turn much later than this means that we slept.
     awaited: Option<Time>,
     /// After a late turn: the turn before it, and until when buffers are still being emptied.
     draining: Option<(Time, Time)>,
-}
-
-struct Goodbye {
-    again: Option<Time>,
-    end: Time,
-    latest: Time,
 }
 
 impl Node {
@@ -114,6 +112,7 @@ impl Node {
             sync: sync::Syncing::new(now),
             links: Default::default(),
             relay: Default::default(),
+            answerer: Default::default(),
             keeping,
             goodbye: None,
             awaited: None,
@@ -166,6 +165,7 @@ impl Node {
         self.homes.tick(t);
         self.links.tick(t);
         self.relay.tick(t);
+        self.answerer.tick(t);
         self.keeping.tick(t);
         self.say_goodbye();
         self.settle();
@@ -305,7 +305,7 @@ impl Node {
             Body::ProbeAnswer(_) => {}
             Body::Vote(vote) => self.votes.asked(t, from, vote),
             Body::Ballot(ballot) => self.votes.answered(t, from, ballot),
-            Body::Ask(ask) => self.relay.asked(t, from, ask, came.channel),
+            Body::Ask(ask) => self.answerer.asked(t, from, ask, came.channel),
             Body::Answer(answer) => self.relay.answered(t, from, answer),
             Body::Undead(undead) if undead.generation >= t.own.record.generation => {
                 self.members.renew(t, undead.generation);
@@ -327,6 +327,7 @@ impl Node {
         let t = &mut self.t;
         let before = t.roster.len();
         let spread = sync.entries.len() <= before;
+        let under_way_ms = self.sync.under_way_ms(t, from, sync.last);
         for entry in sync.entries {
             let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
             let new = !t.roster.contains(id);
@@ -336,48 +337,13 @@ impl Node {
                 peer.heard_us = i64::MIN;
             }
             self.members.hearsay(t, id, entry.state);
-            t.roster.heard_elsewhere(id, from, entry.age_ms, t.arrived);
+            let age_ms = entry.age_ms.saturating_add(under_way_ms);
+            t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             self.keeping.changed(t, id);
         }
         if t.roster.len() > before {
             self.sync.learnt();
         }
-    }
-
-    /// Another live instance bears our id. If it started earlier, this one draws a new identity
-    /// and goes on.
-    fn taken(&mut self, taken: &Taken) {
-        let t = &mut self.t;
-        let Ok(record) = Record::open(t.own.options.suite, &taken.record) else { return };
-        if record.id() != t.own.id || record.instance >= t.own.record.instance {
-            return;
-        }
-        log::warn!(target: "node", "another live node has this node's identity (a cloned image?): drawing a new one");
-        let mut secret = [0; 64];
-        rand::Rng::fill_bytes(&mut t.random, &mut secret);
-        let mut options = t.own.options.clone();
-        options.name = Some(t.own.record.name.clone());
-        let mut kept =
-            Kept { start_counter: t.own.record.generation.start_counter(), ..Kept::default() };
-        kept.entries.insert("identity".to_string(), secret.to_vec());
-        let seed = t.random.random();
-        let former: Vec<(NodeId, Record, Vec<u8>)> = t
-            .roster
-            .iter()
-            .map(|(id, peer)| (id, peer.record.clone(), peer.signed.clone()))
-            .collect();
-        let outputs = std::mem::take(&mut t.out.outputs);
-        let now = t.now;
-        let relay = std::mem::take(&mut self.relay);
-        *self = Node::new(options, kept, seed, now);
-        self.relay = relay;
-        for (_, record, signed) in former {
-            self.t.roster.put(record, signed, State::Suspect, now);
-        }
-        let own = std::mem::replace(&mut self.t.out.outputs, outputs);
-        self.t.out.outputs.extend(own);
-        self.t.out.output(keeping::keep_identity(secret));
-        self.hellos.greet_known(&mut self.t, Intent::Join);
     }
 
     /// Hands notices on and messages out until nothing is left to do.
@@ -411,13 +377,9 @@ impl Node {
             }
             Notice::RecordChanged { id, rerouted } => {
                 self.keeping.changed(t, id);
-                if !rerouted {
-                    return;
+                if rerouted {
+                    self.rerouted(id);
                 }
-                let parent = t.roster.get(id).filter(|peer| peer.record.hidden);
-                let parent = parent.and_then(|peer| peer.record.parent);
-                let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
-                self.event(EventKind::Route, id, text);
             }
             Notice::Missing { named_by } => self.sync.missing(t, named_by),
             Notice::OwnChanged => self.members.own_changed(t),
@@ -497,6 +459,14 @@ impl Node {
         }
     }
 
+    fn rerouted(&mut self, id: NodeId) {
+        let t = &self.t;
+        let parent = t.roster.get(id).filter(|peer| peer.record.hidden);
+        let parent = parent.and_then(|peer| peer.record.parent);
+        let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
+        self.event(EventKind::Route, id, text);
+    }
+
     fn ended(&mut self, id: NodeId, kind: EventKind) {
         let t = &mut self.t;
         self.relay.gone(t, id);
@@ -520,50 +490,6 @@ impl Node {
             let text = "nobody answers: this node is cut off".to_string();
             let id = t.own.id;
             self.event(EventKind::Stale, id, text);
-        }
-    }
-
-    /// Begins the goodbye; the process may end when it is said.
-    fn stop(&mut self) {
-        let t = &mut self.t;
-        if t.own.leaving {
-            return;
-        }
-        t.own.leaving = true;
-        self.goodbye = Some(Goodbye {
-            again: Some(t.now.plus_ms(AGAIN_MS)),
-            end: t.now.plus_ms(LINGER_MS),
-            latest: t.now.plus_ms(GOODBYE_MS),
-        });
-        self.tell_left();
-        self.keeping.flush(&mut self.t);
-    }
-
-    fn tell_left(&mut self) {
-        let t = &mut self.t;
-        if t.own.has(Bug::GoodbyeUntold) {
-            return;
-        }
-        let left = Left::sign(&t.own.identity, t.own.record.generation);
-        for id in t.some_live(t.own.id) {
-            t.out.send(id, Body::Tell(Rumor::Left(left.clone())));
-        }
-    }
-
-    fn say_goodbye(&mut self) {
-        let now = self.t.now;
-        let Some(goodbye) = &mut self.goodbye else { return };
-        if goodbye.again.is_some_and(|at| at <= now) {
-            goodbye.again = None;
-            self.tell_left();
-        } else if goodbye.end <= now {
-            if self.relay.is_busy() && now < goodbye.latest {
-                goodbye.end = now.plus_ms(AGAIN_MS).min(goodbye.latest);
-                return;
-            }
-            self.goodbye = None;
-            self.links.goodbye(&mut self.t);
-            self.t.out.output(Output::Stopped);
         }
     }
 }

@@ -132,7 +132,7 @@ impl Nat {
             return;
         }
         let counts = |id: NodeId| {
-            t.roster.get(id).is_some_and(|peer| !peer.record.hidden) && !is_ancestor(t, id)
+            t.roster.get(id).is_some_and(|peer| !peer.record.hidden) && !t.is_ancestor(id)
         };
         let heard = self.witnesses.iter().filter(|(id, _)| counts(*id)).take(WITNESSES);
         let seen: Vec<IpAddr> = heard.map(|(_, ip)| *ip).collect();
@@ -242,19 +242,4 @@ fn is_witness(t: &Tables, id: NodeId) -> bool {
     t.roster.get(id).is_some_and(|peer| peer.state == State::Alive && !peer.record.hidden)
         && !t.own.gateways_met.values().any(|gateway| *gateway == id)
         && t.routes.seen_directly(id, t.now).is_some()
-}
-
-/// Whether `id` is our parent, its parent, and so on.
-pub fn is_ancestor(t: &Tables, id: NodeId) -> bool {
-    let mut above = t.own.record.parent;
-    for _ in 0..crate::wire::limits::HOPS {
-        match above {
-            Some(parent) if parent == id => return true,
-            Some(parent) => {
-                above = t.roster.get(parent).and_then(|peer| peer.record.parent);
-            }
-            None => return false,
-        }
-    }
-    false
 }

@@ -7,6 +7,7 @@ use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::message::Body;
 use crate::wire::reply::Failure;
 use crate::wire::rumor::{Reason, Subject, Verdict};
+use crate::wire::time::Time;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -36,6 +37,20 @@ pub struct Send {
     pub to: NodeId,
     pub body: Body,
     pub carry: Carry,
+}
+
+/// Why an address is greeted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Occasion {
+    /// A person waits for it until then.
+    Typed {
+        until: Time,
+    },
+    /// Given by `-k`: greeted for ever.
+    Home,
+    /// The default gateway: asked now and then.
+    Gateway,
+    Remembered,
 }
 
 /// A fact that one feature learnt and others may need.

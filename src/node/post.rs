@@ -2,6 +2,7 @@
 //! Routing happens here and nowhere else.
 
 use crate::node::Node;
+use crate::node::ages::ages;
 use crate::node::boundary::{Output, Socket};
 use crate::node::outbox::{Carry, Channel, Send};
 use crate::node::planted::Bug;
@@ -11,7 +12,7 @@ use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
-use crate::wire::message::{Age, Body, Envelope, Nonce, Taken, Undead, Unsupported};
+use crate::wire::message::{Age, Body, Envelope, Unsupported};
 use crate::wire::seal::OVERHEAD_BYTES;
 use rand::RngExt;
 use std::net::SocketAddr;
@@ -113,53 +114,6 @@ impl Node {
         }
     }
 
-    /// Word under the key of a former life: it was under way for long, or another instance lives
-    /// (a clone). Only what answers our question lives.
-    fn former_life(&mut self, id: NodeId, way: Way, plain: &[u8]) {
-        let t = &mut self.t;
-        let Ok(envelope) = codec::decode::<Envelope>(plain) else { return };
-        let nonce = t.random.random();
-        let Some(peer) = t.roster.get_mut(id) else { return };
-        match Body::decode(envelope.number, &envelope.body) {
-            Some(Ok(Body::ProbeAnswer(Nonce { nonce }))) if peer.former_lives(nonce) => {
-                self.clone_lives(id, way);
-            }
-            _ if peer.challenge_former(nonce, t.now) => {
-                self.send_to_former(id, way, &Body::Probe(Nonce { nonce }));
-            }
-            _ => {}
-        }
-    }
-
-    /// Two lives of one identity live: the one that started later is told to draw a new one, the
-    /// other to start above it.
-    fn clone_lives(&mut self, id: NodeId, way: Way) {
-        let t = &mut self.t;
-        t.own.count("clones heard");
-        log::warn!(target: "roster", "two live nodes bear the identity of {} ({id}): a cloned image?", t.name(id));
-        let Some(peer) = t.roster.get(id) else { return };
-        let Some((former, former_signed)) = peer.former() else { return };
-        if former.instance > peer.record.instance {
-            let record = peer.signed.clone();
-            self.send_to_former(id, way, &Body::Taken(Taken { record }));
-        } else {
-            let record = former_signed.to_vec();
-            let generation = peer.record.generation;
-            t.out.send(id, Body::Taken(Taken { record }));
-            self.send_to_former(id, way, &Body::Undead(Undead { generation }));
-        }
-    }
-
-    fn send_to_former(&mut self, id: NodeId, way: Way, body: &Body) {
-        let t = &mut self.t;
-        let header = Header::new(Kind::Sealed, id, t.own.id);
-        let random = t.random.random();
-        let plain = codec::encode(&envelope(body, Vec::new(), None));
-        if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
-            t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
-        }
-    }
-
     /// Authentic word from a rostered node, however it came.
     pub(super) fn opened(&mut self, from: NodeId, came: Came, plain: &[u8]) {
         let Ok(envelope) = codec::decode::<Envelope>(plain) else {
@@ -167,7 +121,7 @@ impl Node {
             return;
         };
         self.heard(from, came);
-        self.ages(from, &envelope);
+        self.ages(from, came, &envelope);
         match Body::decode(envelope.number, &envelope.body) {
             Some(Ok(body)) => self.body(from, came, body),
             Some(Err(_)) if envelope.number == ASK => self.not_understood(from, came, &envelope),
@@ -198,9 +152,11 @@ impl Node {
         self.members.heard_from(t, from);
     }
 
-    fn ages(&mut self, from: NodeId, envelope: &Envelope) {
+    fn ages(&mut self, from: NodeId, came: Came, envelope: &Envelope) {
         let t = &mut self.t;
-        for age in Age::read_all(&envelope.ages) {
+        // A stream may deliver late: only a datagram's ages are worth something.
+        let ages = if came.way.is_some() { &envelope.ages[..] } else { &[] };
+        for age in Age::read_all(ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
                 let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { age.age_ms() };
                 t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
@@ -234,8 +190,7 @@ impl Node {
 
     fn send_on(&mut self, channel: Option<Channel>, to: NodeId, body: &Body, fits: bool) {
         let t = &mut self.t;
-        let ages = self.members.ages(t, to, usize::MAX);
-        let bytes = codec::encode(&envelope(body, ages, None));
+        let bytes = codec::encode(&envelope(body, Vec::new(), None));
         let posted = match channel {
             Some(channel) => self.links.post_on(t, channel, to, bytes),
             None => Err(bytes),
@@ -253,7 +208,7 @@ impl Node {
         let t = &mut self.t;
         let bare = codec::encode(&envelope(body, Vec::new(), None)).len();
         let room = DATAGRAM_BYTES.saturating_sub(OVERHEAD_BYTES + ENVELOPE_BYTES + bare);
-        let ages = self.members.ages(t, to, room);
+        let ages = ages(t, to, room);
         let digest = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
         let plain = codec::encode(&envelope(body, ages, Some(digest)));
         let header = Header::new(Kind::Sealed, to, t.own.id);
@@ -268,7 +223,7 @@ impl Node {
 
 const ASK: u16 = 13;
 
-fn envelope(body: &Body, ages: Vec<u8>, digest: Option<u32>) -> Envelope {
+pub(super) fn envelope(body: &Body, ages: Vec<u8>, digest: Option<u32>) -> Envelope {
     Envelope { number: body.number(), body: body.encode(), ages, digest }
 }
 

@@ -5,14 +5,12 @@
 
 use crate::node::boundary::Output;
 use crate::node::execute::{execute, find};
-use crate::node::hellos::Why;
-use crate::node::outbox::{Carry, Channel};
+use crate::node::outbox::{Carry, Occasion};
 use crate::node::planted::Bug;
 use crate::node::tables::Tables;
-use crate::wire::codec;
 use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
-use crate::wire::ids::{ClientId, NodeId, RequestId};
+use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::info::{Event, State};
 use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS};
 use crate::wire::message::{Answer, Ask, Body};
@@ -25,13 +23,10 @@ use std::net::{IpAddr, SocketAddr};
 const AGAIN_MOST_MS: u64 = 400;
 /// From this attempt on a channel is tried too.
 const STREAM_ATTEMPT: u32 = 4;
-/// Bytes of answers kept for asks that may be repeated.
-const KEPT_ANSWERS_BYTES: usize = 8 << 20;
-
 /// A contact that a parked request waits for: to be greeted until then.
 pub struct Greet {
     pub address: SocketAddr,
-    pub why: Why,
+    pub why: Occasion,
 }
 
 struct Waiting {
@@ -60,19 +55,11 @@ struct Parked {
     deadline: Time,
 }
 
-struct Executed {
-    answers: Vec<Answer>,
-    bytes: usize,
-    until: Time,
-}
-
 #[derive(Default)]
 pub struct Relay {
     next_number: u64,
     waiting: BTreeMap<u64, Waiting>,
     parked: Vec<Parked>,
-    executed: BTreeMap<RequestId, Executed>,
-    kept_bytes: usize,
     watching: BTreeSet<(ClientId, u64)>,
 }
 
@@ -153,7 +140,7 @@ impl Relay {
     ) -> Option<Greet> {
         let deadline = t.now.plus_ms(wait_ms(&request));
         self.parked.push(Parked { address, client, request, deadline });
-        Some(Greet { address, why: Why::Typed { until: deadline } })
+        Some(Greet { address, why: Occasion::Typed { until: deadline } })
     }
 
     fn all(&mut self, t: &mut Tables, client: ClientId, request: Request) {
@@ -218,46 +205,6 @@ impl Relay {
                 t.out.carry(*id, Body::Ask(ask), carry);
             }
         }
-    }
-
-    /// Another node asks.
-    pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, channel: Option<Channel>) {
-        let request = RequestId { origin: from, number: ask.number };
-        if !self.executed.contains_key(&request) || t.own.has(Bug::ExecutedAgain) {
-            let answers =
-                if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
-                    let text = format!("its limit of {REQUESTS} requests under way is reached");
-                    vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
-                } else {
-                    execute(t, &ask.command)
-                };
-            self.remember(t, request, ask.wait_ms, answers);
-        }
-        let Some(executed) = self.executed.get(&request) else { return };
-        let carry = Carry::Channel(channel);
-        for answer in executed.answers.clone() {
-            t.out.carry(from, Body::Answer(answer), carry);
-        }
-    }
-
-    fn remember(&mut self, t: &Tables, request: RequestId, wait_ms: u64, replies: Vec<Reply>) {
-        let count = replies.len().min(PARTS);
-        let answers: Vec<Answer> = replies
-            .into_iter()
-            .take(PARTS)
-            .enumerate()
-            .map(|(at, reply)| Answer {
-                number: request.number,
-                part: at as u16,
-                last: at + 1 == count,
-                reply,
-            })
-            .collect();
-        let bytes = answers.iter().map(|answer| codec::encode(answer).len()).sum();
-        self.kept_bytes += bytes;
-        // A late duplicate may still be on its way when the asker has given up.
-        let until = t.now.plus_ms(wait_ms.min(ANSWER_MAX_MS) + ANSWER_MS);
-        self.executed.insert(request, Executed { answers, bytes, until });
     }
 
     /// A part of an answer arrived.
@@ -445,12 +392,6 @@ impl Relay {
             let failure = Failure::new(ErrorCode::Unreachable, text);
             self.contact_failed(t, address, &failure);
         }
-        let kept_bytes = &mut self.kept_bytes;
-        self.executed.retain(|_, executed| {
-            let keep = executed.until > now;
-            *kept_bytes -= if keep { 0 } else { executed.bytes };
-            keep
-        });
     }
 
     pub fn deadline(&self) -> Option<Time> {

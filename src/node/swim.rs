@@ -6,12 +6,19 @@
 //! to ask turns a node down (see `members` and `votes`). Nor does it learn of nodes whose record
 //! is not known here: they are named to `members`, which has the record fetched.
 
+use crate::node::tables::Tables;
 use crate::wire::ids::{Generation, NodeId};
+use crate::wire::limits::DATAGRAM_BYTES;
+use crate::wire::seal::OVERHEAD_BYTES;
 use bytes::{Buf, BufMut};
-use foca::{Header, Member, Message, State};
+use foca::{Codec as _, Foca, Header, Member, Message, State};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::num::{NonZeroU8, NonZeroUsize};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A node as the engine knows it: which one, and which life and renewal of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -319,4 +326,60 @@ impl foca::Runtime<SwimId> for &mut Asked {
     fn submit_after(&mut self, event: foca::Timer<SwimId>, after: std::time::Duration) {
         self.timers.push((event, after));
     }
+}
+
+/// Room an envelope needs around a SWIM packet, bytes; what else is left carries ages.
+const ENVELOPE_BYTES: usize = 24;
+const PACKET_BYTES: usize = DATAGRAM_BYTES - OVERHEAD_BYTES - ENVELOPE_BYTES + IDS_BYTES;
+const PROBE_PERIOD: Duration = Duration::from_millis(1_000);
+const PROBE_RTT: Duration = Duration::from_millis(400);
+const GOSSIP: Duration = Duration::from_millis(200);
+
+pub type Engine = Foca<SwimId, Codec, StdRng, Rumors>;
+
+/// A new engine for this node, in the generation of its record.
+pub fn start_engine(t: &mut Tables, shared: &Rc<RefCell<Shared>>) -> Engine {
+    let id = SwimId { node: t.own.id, generation: t.own.record.generation };
+    shared.borrow_mut().own = Some(id);
+    let random = StdRng::from_seed(t.random.random());
+    let (codec, rumors) = (Codec(shared.clone()), Rumors(shared.clone()));
+    Foca::with_custom_broadcast(id, configuration(t.roster.len()), random, codec, rumors)
+}
+
+/// How the engine works in a herd of so many.
+pub fn configuration(members: usize) -> foca::Config {
+    let nonzero = |n: usize| NonZeroUsize::new(n).expect("a constant above zero");
+    // A rumor reaches everybody in about log n rounds of three; whom it misses, the checksum of
+    // the list tells (`sync`).
+    let repeats = 6 + 3 * (members as u32 + 1).ilog10() as u8;
+    foca::Config {
+        probe_period: PROBE_PERIOD,
+        probe_rtt: PROBE_RTT,
+        num_indirect_probes: nonzero(3),
+        max_transmissions: NonZeroU8::new(repeats).expect("at least 6"),
+        // Held back for ever: `votes` decides.
+        suspect_to_down_after: Duration::from_secs(3_600),
+        remove_down_after: None,
+        max_packet_size: nonzero(PACKET_BYTES),
+        notify_down_members: true,
+        periodic_announce: None,
+        periodic_announce_to_down_members: None,
+        periodic_gossip: Some(foca::PeriodicParams { frequency: GOSSIP, num_members: nonzero(3) }),
+    }
+}
+
+/// A packet (without its ids) that tells a node that it is suspected.
+pub fn suspicion(mut codec: Codec, own: SwimId, member: &Member<SwimId>) -> Vec<u8> {
+    let header = foca::Header {
+        src: own,
+        src_incarnation: 0,
+        dst: *member.id(),
+        message: foca::Message::Gossip,
+    };
+    let mut packet = Vec::new();
+    // Writing to memory does not fail.
+    let _ = codec.encode_header(&header, &mut packet);
+    packet.extend_from_slice(&1u16.to_be_bytes());
+    let _ = codec.encode_member(member, &mut packet);
+    packet.split_off(IDS_BYTES)
 }

@@ -8,17 +8,19 @@ use crate::wire::ids::NodeId;
 use crate::wire::limits::{NODES, PART_BYTES};
 use crate::wire::message::{Body, Pull, Sync, SyncEntry};
 use crate::wire::time::Time;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of one line of a pull: the beginning of an id and a checksum of the record's stamp.
 const LINE_BYTES: usize = 8;
 /// Lists differ for a moment whenever something changes: ask only after this.
-const DIFFERS_MS: u64 = 1_500;
+const DIFFERS_MS: u64 = 1_000;
 /// Then again after this, each time twice as late while nothing new comes of it.
-const AGAIN_MS: u64 = 2_000;
+const AGAIN_MS: u64 = 1_000;
 const AGAIN_MOST_MS: u64 = 32_000;
 /// A named node whose record is missing is asked for at most this often.
 const MISSING_MS: u64 = 500;
+/// An answer that takes longer than this is another pull's.
+const ANSWER_MS: u64 = 30_000;
 /// Bytes of records in one datagram, and datagrams of one answer that goes without a channel.
 const DATAGRAM_RECORDS_BYTES: usize = 900;
 const DATAGRAMS: usize = 32;
@@ -28,15 +30,26 @@ pub struct Syncing {
     next_pull: Time,
     next_missing: Time,
     wait_ms: u64,
+    /// When each node was asked: what it answers is at most that old.
+    pulled: BTreeMap<NodeId, Time>,
 }
 
 impl Syncing {
     pub fn new(now: Time) -> Syncing {
-        Syncing { differs_since: None, next_pull: now, next_missing: now, wait_ms: AGAIN_MS }
+        Syncing {
+            differs_since: None,
+            next_pull: now,
+            next_missing: now,
+            wait_ms: AGAIN_MS,
+            pulled: BTreeMap::new(),
+        }
     }
 
     /// Asks for every record not known here.
     pub fn pull(&mut self, t: &mut Tables, from: NodeId, carry: Carry) {
+        let now = t.now;
+        self.pulled.retain(|_, at| now.ms_since(*at) < ANSWER_MS);
+        self.pulled.entry(from).or_insert(now);
         let mut have = Vec::new();
         for (id, peer) in t.roster.iter() {
             have.extend_from_slice(&id.to_bytes()[..4]);
@@ -67,6 +80,13 @@ impl Syncing {
             self.next_missing = t.now.plus_ms(MISSING_MS);
             self.pull(t, from, Carry::Best(0));
         }
+    }
+
+    /// How long the answer of `from` may have been under way, milliseconds: its ages are so much
+    /// older. A stream that was cut for a while delivers late.
+    pub fn under_way_ms(&mut self, t: &Tables, from: NodeId, last: bool) -> u64 {
+        let at = if last { self.pulled.remove(&from) } else { self.pulled.get(&from).copied() };
+        at.map_or(0, |at| t.now.ms_since(at))
     }
 
     /// Something new was learnt: pulling pays.

@@ -47,4 +47,19 @@ impl Tables {
     pub fn patience_ms(&self, id: NodeId) -> u64 {
         self.own.options.timeout_ms + self.routes.rtt_us(id).unwrap_or(0).div_ceil(1_000)
     }
+
+    /// Whether `id` is our parent, its parent, and so on.
+    pub fn is_ancestor(&self, id: NodeId) -> bool {
+        let mut above = self.own.record.parent;
+        for _ in 0..crate::wire::limits::HOPS {
+            match above {
+                Some(parent) if parent == id => return true,
+                Some(parent) => {
+                    above = self.roster.get(parent).and_then(|peer| peer.record.parent);
+                }
+                None => return false,
+            }
+        }
+        false
+    }
 }

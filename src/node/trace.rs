@@ -1,6 +1,5 @@
 //! The tree of routes, computed at once from records, without asking the network.
 
-use crate::node::nat::is_ancestor;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Hop, State, TraceRow};
@@ -51,7 +50,7 @@ fn is_drawn(t: &Tables, id: NodeId) -> bool {
 fn parent_to_draw(t: &Tables, id: NodeId) -> Option<NodeId> {
     let peer = t.roster.get(id)?;
     let parent = peer.record.parent.filter(|_| peer.record.hidden)?;
-    let near = parent == t.own.id || Some(parent) == t.own.record.parent || is_ancestor(t, id);
+    let near = parent == t.own.id || Some(parent) == t.own.record.parent || t.is_ancestor(id);
     (!near && is_drawn(t, parent)).then_some(parent)
 }
 

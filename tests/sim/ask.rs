@@ -189,10 +189,11 @@ impl World {
         let rows = self.list(id);
         let tree = self.tree(id);
         let name = self.machines[id].spec.name.clone();
+        let way_ms = self.net.longest_way_ms();
         let checkers = &mut self.checkers;
         let kept = checkers::tree(&rows, &tree)
             .and_then(|()| checkers::bounds(&rows))
-            .and_then(|()| checkers.ages.list(&rows, self.now_us))
+            .and_then(|()| checkers.ages.list(&rows, way_ms, self.now_us))
             .and_then(|()| checkers.generations.list(id, &rows[0]))
             .and_then(|()| checkers.shown.list(id, &rows, self.now_us));
         self.require(kept.map_err(|what| format!("{name}: {what}")));

@@ -14,8 +14,9 @@ pub const FALSE_DOWN_MS: u64 = 2_000;
 pub const SETTLED_MS: u64 = 10_000;
 /// After this time without a disturbance nobody may be called down any more.
 pub const HEAL_MS: u64 = 90_000;
-/// How much younger than the truth an age may be shown: ages travel, and the way takes time.
-pub const AGE_TOLERANCE_MS: u64 = 1_500;
+/// How much younger than the truth an age may be shown: ages travel, and the way takes time; the
+/// network's longest way is added.
+pub const AGE_TOLERANCE_MS: u64 = 1_000;
 
 #[derive(Default)]
 pub struct Checkers {
@@ -125,11 +126,11 @@ impl Ages {
         }
     }
 
-    pub fn list(&self, rows: &[NodeInfo], now_us: u64) -> Result<(), String> {
+    pub fn list(&self, rows: &[NodeInfo], way_ms: u64, now_us: u64) -> Result<(), String> {
         for row in rows.iter().skip(1) {
             let Some(word_us) = self.words.get(&row.id) else { continue };
             let true_ms = now_us.saturating_sub(*word_us) / 1_000;
-            if row.last_seen_ms + AGE_TOLERANCE_MS < true_ms {
+            if row.last_seen_ms + AGE_TOLERANCE_MS + way_ms < true_ms {
                 return Err(format!(
                     "{} is shown as seen {} ms ago, but nobody heard it for {true_ms} ms",
                     row.name, row.last_seen_ms
@@ -192,6 +193,10 @@ impl Shown {
                 continue;
             }
             if let Some((state, since_us)) = known {
+                // The list was made in this very turn, before the event.
+                if *since_us == now_us {
+                    continue;
+                }
                 return Err(format!(
                     "lists {} as {}, its events said {} at {} ms",
                     row.name,

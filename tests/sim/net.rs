@@ -191,6 +191,11 @@ impl Net {
         !self.cuts.is_empty() || self.hosts.iter().any(|host| host.group != self.hosts[0].group)
     }
 
+    /// How long a datagram may take, and one that carries on what it brought.
+    pub fn longest_way_ms(&self) -> u64 {
+        if self.link.reorder > 0.0 { 3_000 } else { 0 }
+    }
+
     /// Whether a packet could cross this link, loss aside.
     pub fn is_open(&self, from: HostId, to: HostId) -> bool {
         self.hosts[from].group == self.hosts[to].group

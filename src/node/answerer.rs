@@ -1,0 +1,80 @@
+//! Requests of other nodes, carried out here, each once: a repeated ask gets the answer again.
+
+use crate::node::execute::execute;
+use crate::node::outbox::{Carry, Channel};
+use crate::node::planted::Bug;
+use crate::node::tables::Tables;
+use crate::wire::codec;
+use crate::wire::ids::{NodeId, RequestId};
+use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS};
+use crate::wire::message::{Answer, Ask, Body};
+use crate::wire::reply::{ErrorCode, Failure, Reply};
+use crate::wire::time::Time;
+use std::collections::BTreeMap;
+
+/// Bytes of answers kept for asks that may be repeated.
+const KEPT_ANSWERS_BYTES: usize = 8 << 20;
+
+struct Executed {
+    answers: Vec<Answer>,
+    bytes: usize,
+    until: Time,
+}
+
+#[derive(Default)]
+pub struct Answerer {
+    executed: BTreeMap<RequestId, Executed>,
+    kept_bytes: usize,
+}
+
+impl Answerer {
+    /// Another node asks.
+    pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, channel: Option<Channel>) {
+        let request = RequestId { origin: from, number: ask.number };
+        if !self.executed.contains_key(&request) || t.own.has(Bug::ExecutedAgain) {
+            let answers =
+                if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
+                    let text = format!("its limit of {REQUESTS} requests under way is reached");
+                    vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
+                } else {
+                    execute(t, &ask.command)
+                };
+            self.remember(t, request, ask.wait_ms, answers);
+        }
+        let Some(executed) = self.executed.get(&request) else { return };
+        let carry = Carry::Channel(channel);
+        for answer in executed.answers.clone() {
+            t.out.carry(from, Body::Answer(answer), carry);
+        }
+    }
+
+    fn remember(&mut self, t: &Tables, request: RequestId, wait_ms: u64, replies: Vec<Reply>) {
+        let count = replies.len().min(PARTS);
+        let answers: Vec<Answer> = replies
+            .into_iter()
+            .take(PARTS)
+            .enumerate()
+            .map(|(at, reply)| Answer {
+                number: request.number,
+                part: at as u16,
+                last: at + 1 == count,
+                reply,
+            })
+            .collect();
+        let bytes = answers.iter().map(|answer| codec::encode(answer).len()).sum();
+        self.kept_bytes += bytes;
+        // A late duplicate may still be on its way when the asker has given up.
+        let until = t.now.plus_ms(wait_ms.min(ANSWER_MAX_MS) + ANSWER_MS);
+        self.executed.insert(request, Executed { answers, bytes, until });
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        let now = t.now;
+        let kept_bytes = &mut self.kept_bytes;
+        self.executed.retain(|_, executed| {
+            let keep = executed.until > now;
+            *kept_bytes -= if keep { 0 } else { executed.bytes };
+            keep
+        });
+    }
+}
