@@ -12,7 +12,7 @@ endif
 # An older config.mk is made again with the options it was made with.
 config.mk: configure
 	@test -f $@ || ./bootstrap
-	./configure$(arguments)
+	./configure $(arguments)
 
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target_dir := $(or $(CARGO_TARGET_DIR),target)
