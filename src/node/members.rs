@@ -394,7 +394,8 @@ impl Members {
         let members = self.engine.iter_members();
         let now: BTreeSet<NodeId> = members.filter(is_suspect).map(|m| m.id().node).collect();
         for id in now.difference(&self.suspects).copied().collect::<Vec<_>>() {
-            if t.roster.set_state(id, State::Suspect, "does not answer", t.now) {
+            let reason = if t.is_orphan(id) { "parent down" } else { "does not answer" };
+            if t.roster.set_state(id, State::Suspect, reason, t.now) {
                 t.out.notice(Notice::Suspect(id));
             }
         }

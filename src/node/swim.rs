@@ -351,12 +351,12 @@ pub fn configuration(members: usize) -> foca::Config {
     let nonzero = |n: usize| NonZeroUsize::new(n).expect("a constant above zero");
     // A rumor reaches everybody in about log n rounds of three; whom it misses, the checksum of
     // the list tells (`sync`).
-    let repeats = 6 + 3 * (members as u32 + 1).ilog10() as u8;
+    let repeats = 4 + (members as u32 + 1).ilog10() as u8;
     foca::Config {
         probe_period: PROBE_PERIOD,
         probe_rtt: PROBE_RTT,
         num_indirect_probes: nonzero(3),
-        max_transmissions: NonZeroU8::new(repeats).expect("at least 6"),
+        max_transmissions: NonZeroU8::new(repeats).expect("at least 4"),
         // Held back for ever: `votes` decides.
         suspect_to_down_after: Duration::from_secs(3_600),
         remove_down_after: None,

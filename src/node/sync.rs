@@ -26,7 +26,8 @@ const DATAGRAM_RECORDS_BYTES: usize = 900;
 const DATAGRAMS: usize = 32;
 
 pub struct Syncing {
-    differs_since: Option<Time>,
+    /// Since when lists differ, and when that was seen last.
+    differs: Option<(Time, Time)>,
     next_pull: Time,
     next_missing: Time,
     wait_ms: u64,
@@ -37,7 +38,7 @@ pub struct Syncing {
 impl Syncing {
     pub fn new(now: Time) -> Syncing {
         Syncing {
-            differs_since: None,
+            differs: None,
             next_pull: now,
             next_missing: now,
             wait_ms: AGAIN_MS,
@@ -61,12 +62,16 @@ impl Syncing {
     /// A peer's checksum over its list arrived.
     pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
         let own = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
+        let (since, last) = self.differs.unwrap_or((t.now, t.now));
+        // One who knows as little as we do proves nothing: all have to agree for a while.
         if digest == own {
-            self.differs_since = None;
-            self.wait_ms = AGAIN_MS;
+            if t.now.ms_since(last) >= DIFFERS_MS {
+                self.differs = None;
+                self.wait_ms = AGAIN_MS;
+            }
             return;
         }
-        let since = *self.differs_since.get_or_insert(t.now);
+        self.differs = Some((since, t.now));
         if t.now.ms_since(since) >= DIFFERS_MS && t.now >= self.next_pull && !t.own.leaving {
             self.next_pull = t.now.plus_ms(self.wait_ms);
             self.wait_ms = (self.wait_ms * 2).min(AGAIN_MOST_MS);
@@ -101,6 +106,14 @@ impl Syncing {
         let missing = t.roster.iter().filter(|(id, peer)| {
             *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
         });
+        let unknown = have.iter().any(|line| {
+            let prefix = line[..4].try_into().expect("four bytes of eight");
+            let same = |id: NodeId| {
+                let record = t.roster.get(id).map(|peer| &peer.record);
+                record.is_some_and(|record| stamp_checksum(id, record).to_be_bytes() == line[4..])
+            };
+            !t.roster.by_prefix(prefix).is_some_and(same) && t.own.id.to_bytes()[..4] != line[..4]
+        });
         let entries: Vec<SyncEntry> = missing
             .map(|(_, peer)| SyncEntry {
                 record: peer.signed.clone(),
@@ -127,6 +140,10 @@ impl Syncing {
         for (at, entries) in parts.into_iter().enumerate() {
             let last = at + 1 == count;
             t.out.carry(from, Body::Sync(Sync { entries, last }), Carry::Channel(channel));
+        }
+        // The asker has what is missing here.
+        if unknown {
+            self.missing(t, from);
         }
     }
 }

@@ -5,9 +5,14 @@ use crate::node::own::Own;
 use crate::node::roster::Roster;
 use crate::node::routes::{Routes, Way};
 use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::limits::HOPS;
 use crate::wire::time::Time;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+
+/// How long children of a lost parent are suspects without a vote.
+const ORPHAN_MS: u64 = 10_000;
 
 pub struct Tables {
     pub now: Time,
@@ -51,7 +56,7 @@ impl Tables {
     /// Whether `id` is our parent, its parent, and so on.
     pub fn is_ancestor(&self, id: NodeId) -> bool {
         let mut above = self.own.record.parent;
-        for _ in 0..crate::wire::limits::HOPS {
+        for _ in 0..HOPS {
             match above {
                 Some(parent) if parent == id => return true,
                 Some(parent) => {
@@ -59,6 +64,22 @@ impl Tables {
                 }
                 None => return false,
             }
+        }
+        false
+    }
+
+    /// Whether a node's parent was lost a moment ago: it gets time to find another.
+    pub fn is_orphan(&self, id: NodeId) -> bool {
+        let parent = |id: NodeId| self.roster.get(id).filter(|p| p.record.hidden)?.record.parent;
+        let mut above = parent(id);
+        for _ in 0..HOPS {
+            let Some(next) = above else { return false };
+            let Some(peer) = self.roster.get(next) else { return false };
+            let lost_ms = self.now.ms_since(peer.state_since);
+            if peer.state != State::Alive && lost_ms < ORPHAN_MS {
+                return true;
+            }
+            above = parent(next);
         }
         false
     }

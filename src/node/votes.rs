@@ -36,8 +36,6 @@ const INQUIRIES: usize = 512;
 /// After a ballot without a verdict the next one about the same node waits, each time longer.
 const REST_MS: u64 = 500;
 const REST_MOST_MS: u64 = 15_000;
-/// How long children of a lost parent are suspects without a vote.
-const ORPHAN_MS: u64 = 10_000;
 /// The window in which a node asks itself whether it is the one that is wrong.
 const DOUBT_MS: u64 = 30_000;
 /// Word this fresh from a node outweighs any verdict against it.
@@ -99,7 +97,7 @@ impl Votes {
             || (resting && !gone)
             || self.ballots.len() >= BALLOTS
             || t.own.leaving
-            || is_orphan(t, id)
+            || t.is_orphan(id)
         {
             return;
         }
@@ -472,20 +470,4 @@ fn ask(t: &mut Tables, ballot: &mut OpenBallot) {
             t.out.send(*voter, Body::Vote(vote));
         }
     }
-}
-
-/// Whether a node's parent was lost a moment ago: it gets time to find another.
-fn is_orphan(t: &Tables, id: NodeId) -> bool {
-    let parent = |id: NodeId| t.roster.get(id).filter(|p| p.record.hidden)?.record.parent;
-    let mut above = parent(id);
-    for _ in 0..crate::wire::limits::HOPS {
-        let Some(next) = above else { return false };
-        let Some(peer) = t.roster.get(next) else { return false };
-        let lost_ms = t.now.ms_since(peer.state_since);
-        if peer.state != crate::wire::info::State::Alive && lost_ms < ORPHAN_MS {
-            return true;
-        }
-        above = parent(next);
-    }
-    false
 }
