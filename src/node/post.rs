@@ -2,7 +2,7 @@
 //! Routing happens here and nowhere else.
 
 use crate::node::Node;
-use crate::node::ages::ages;
+use crate::node::ages::{ages, told};
 use crate::node::boundary::{Output, Socket};
 use crate::node::outbox::{Carry, Channel, Send};
 use crate::node::planted::Bug;
@@ -158,7 +158,7 @@ impl Node {
         let ages = if came.way.is_some() { &envelope.ages[..] } else { &[] };
         for age in Age::read_all(ages) {
             if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { age.age_ms() };
+                let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { told(t, from, age) };
                 t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             }
         }

@@ -91,7 +91,7 @@ impl World {
             started_unix_s: self.unix_s(),
             program: "daustd sim".to_string(),
             suite: self.suite,
-            planted: self.planted,
+            planted: machine.spec.planted.or(self.planted),
             ..Options::default()
         }
     }

@@ -334,8 +334,16 @@ impl World {
             process.node.handle(time, stimulus.as_input());
         }
         process.node.tick(time);
+        let life = machine.life;
+        let executed = process.node.take_executed();
         let mut outputs = std::mem::take(&mut self.outputs);
         outputs.extend(std::iter::from_fn(|| process.node.poll()));
+        for request in executed {
+            let run = self.checkers.executed.run(id, life, request.origin, request.number);
+            if let Err(fault) = run {
+                self.fail(fault);
+            }
+        }
         if outputs.len() > OUTPUTS_PER_TURN {
             self.fail(format!(
                 "{} puts out {} in one turn",
