@@ -269,7 +269,10 @@ impl Members {
         match state {
             State::Alive | State::Suspect => self.join(t, id),
             State::Down | State::Left => {
-                t.roster.set_state(id, state, "said another node", t.now);
+                if t.roster.set_state(id, state, "said another node", t.now) {
+                    let down = state == State::Down;
+                    t.out.notice(if down { Notice::Down(id) } else { Notice::Left(id) });
+                }
             }
         }
     }

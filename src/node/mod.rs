@@ -96,6 +96,7 @@ impl Node {
             routes: Default::default(),
             out: Outbox::default(),
             random,
+            ages_from: 0,
         };
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);

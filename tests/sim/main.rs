@@ -1,7 +1,7 @@
 //! The simulator: whole nodes on virtual time and a virtual network, everything from one seed.
 //!
 //! `cargo test --profile sim --features testing --test sim` runs all; `SIM_SEED=n` replays one
-//! seed, `SIM_SEEDS=n` sets how many the swarm runs, `SIM_SECONDS=n` ends it after that time.
+//! seed, `SIM_SEEDS=n` sets how many the swarm runs, `SIM_SECONDS=n` ends it after that time, `SIM_ALL=1` does not stop at the first failure.
 
 mod actions;
 mod ask;
