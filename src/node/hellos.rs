@@ -22,6 +22,7 @@ use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::seal::PairKey;
 use crate::wire::time::Time;
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -154,7 +155,7 @@ impl Hellos {
             .filter(|(_, peer)| cut_off || peer.state != State::Alive)
             .map(|(id, _)| id)
             .collect();
-        rand::seq::SliceRandom::shuffle(&mut ids[..], &mut t.random);
+        ids.shuffle(&mut t.random);
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
             // All ways: where it was heard last may be the port of a process that is no more.
             for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
@@ -165,7 +166,10 @@ impl Hellos {
 
     /// Our id or our keys are others than before: tells those we know at once.
     pub fn greet_known(&mut self, t: &mut Tables, intent: Intent) {
-        for id in t.some_live(t.own.id).into_iter().take(REINTRODUCED) {
+        let mut ids: Vec<NodeId> =
+            t.roster.iter().filter(|(_, peer)| !peer.is_dead()).map(|(id, _)| id).collect();
+        ids.shuffle(&mut t.random);
+        for id in ids.into_iter().take(REINTRODUCED) {
             if let Some(way) = t.way(id, 0) {
                 self.contacts.remove(&way.address);
                 self.contact(t, way.address, id, intent, Occasion::Remembered);
@@ -295,7 +299,7 @@ impl Hellos {
         // first peer was written) we return to it, as it does to us.
         let knows_us = header.destination == t.own.id && t.roster.is_empty();
         let is_known = known.is_some() || knows_us;
-        let refused = self.refusal(t, &question, way.address.ip(), is_known);
+        let refused = self.refusal(t, &question, way.address.ip(), is_known, header.destination);
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
         let reply = Header::new(Kind::HelloAnswer, header.sender, t.own.id);
@@ -320,6 +324,7 @@ impl Hellos {
         question: &Hello,
         source: IpAddr,
         known: bool,
+        named: NodeId,
     ) -> Option<Refusal> {
         let speaks = (question.version_min..=question.version_max).contains(&PROTOCOL_VERSION);
         if !speaks {
@@ -334,8 +339,10 @@ impl Hellos {
         if known {
             return None;
         }
-        // A node that knows nobody believes who says they met: it may have died before it kept it.
-        if question.intent == Intent::Return && !t.roster.is_empty() {
+        // Who returns and asks for this very id knew it: its herd was ours, and one of us lost what
+        // it kept. Who asks for anybody knows but the address, which may be another's by now.
+        let stranger = named == NodeId::ANYBODY && !t.roster.is_empty();
+        if question.intent == Intent::Return && stranger {
             return Some(Refusal::UnknownNode);
         }
         (!self.admission.may_admit(t.now, source)).then_some(Refusal::Full)

@@ -28,6 +28,8 @@ use std::rc::Rc;
 const UNANSWERED_MS: u64 = 400;
 /// A rumor about a node is at most about so old: its node was heard then, by somebody.
 const RUMOR_AGE_MS: u64 = 5_000;
+/// A suspect that nobody heard for so long is not on trial, but only remembered.
+const REMEMBERED_MS: u64 = 10_000;
 /// How often a node that answers is told that it is suspected, so that it refutes it.
 const NUDGE_MS: u64 = 500;
 /// Least time between two words to one node that it is held to be down.
@@ -261,13 +263,15 @@ impl Members {
     }
 
     /// What a peer's list says of a node that was not heard here since this daemon started.
-    pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State) {
+    pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State, age_ms: u64) {
         let unheard = !self.shared.borrow().known.contains_key(&id);
         let Some(peer) = t.roster.get(id).filter(|_| unheard) else { return };
         if peer.state != State::Suspect {
             return;
         }
         match state {
+            // The other only remembers it, too.
+            State::Suspect if age_ms > REMEMBERED_MS => t.roster.set_unheard(id, true),
             State::Alive | State::Suspect => self.join(t, id),
             State::Down | State::Left => {
                 if t.roster.set_state(id, state, "said another node", t.now) {

@@ -343,7 +343,7 @@ impl Node {
                 // Not heard by this node yet: the age is the other's.
                 peer.heard_us = i64::MIN;
             }
-            self.members.hearsay(t, id, entry.state);
+            self.members.hearsay(t, id, entry.state, entry.age_ms);
             let age_ms = entry.age_ms.saturating_add(under_way_ms);
             t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             self.keeping.changed(t, id);
