@@ -61,10 +61,9 @@ impl Syncing {
 
     /// A peer's checksum over its list arrived.
     pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
-        let own = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
         let (since, last) = self.differs.unwrap_or((t.now, t.now));
         // One who knows as little as we do proves nothing: all have to agree for a while.
-        if digest == own {
+        if digest == t.digest() {
             if t.now.ms_since(last) >= DIFFERS_MS {
                 self.differs = None;
                 self.wait_ms = AGAIN_MS;
@@ -104,7 +103,9 @@ impl Syncing {
         let have: BTreeSet<&[u8]> = pull.have.chunks_exact(LINE_BYTES).take(NODES + 1).collect();
         let line = |id: NodeId, sum: u32| [&id.to_bytes()[..4], &sum.to_be_bytes()].concat();
         let missing = t.roster.iter().filter(|(id, peer)| {
-            *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
+            *id != from
+                && !peer.unheard
+                && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
         });
         let unknown = have.iter().any(|line| {
             let prefix = line[..4].try_into().expect("four bytes of eight");
