@@ -350,41 +350,42 @@ impl Hellos {
 
     /// An answer arrived.
     pub fn answer(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
-        let Some((answer, record)) = self.check_answer(t, way, header, rest) else {
+        let Some((at, answer, record)) = self.check_answer(t, header, rest) else {
             t.own.count("forged");
             return;
         };
         let id = record.id();
         if let Some(refusal) = answer.refused {
-            self.refused(t, way.address, &record, refusal);
+            self.refused(t, at, &record, refusal);
             return;
         }
         if let Some(known) = answer.known_generation {
             t.out.notice(Notice::StartAbove(known));
-            if let Some(contact) = self.contacts.get_mut(&way.address) {
+            if let Some(contact) = self.contacts.get_mut(&at) {
                 contact.next = t.now.plus_ms(100);
             }
             return;
         }
-        if let Some(contact) = self.contacts.get_mut(&way.address) {
+        if let Some(contact) = self.contacts.get_mut(&at) {
             contact.met = Some((id, t.now));
             contact.wait_ms = AGAIN_MS;
         }
         self.admit(t, way, record, answer.record, true);
-        t.out.notice(Notice::Contacted { address: way.address, id });
+        t.out.notice(Notice::Contacted { address: at, id });
     }
 
+    /// The contact that is answered, by its nonce: a host with several addresses may answer from
+    /// another one than was asked.
     fn check_answer(
         &self,
         t: &Tables,
-        way: Way,
         header: &Header,
         rest: &[u8],
-    ) -> Option<(Hello, Record)> {
+    ) -> Option<(SocketAddr, Hello, Record)> {
         let answer: Hello = codec::decode(rest).ok()?;
-        let contact = self.contacts.get(&way.address)?;
-        if contact.nonce != answer.nonce
-            || header.destination != t.own.id
+        let asked = |(_, contact): &(&SocketAddr, &Contact)| contact.nonce == answer.nonce;
+        let (at, contact) = self.contacts.iter().find(asked)?;
+        if header.destination != t.own.id
             || header.sender == t.own.id
             || (contact.id != NodeId::ANYBODY && contact.id != header.sender)
         {
@@ -395,7 +396,7 @@ impl Hellos {
         let peer_start = record.generation.start_counter();
         let key = t.own.identity.pair_key(start, &record.keys(), peer_start)?;
         (record.id() == header.sender && Hello::answer_is_authentic(header, rest, &key))
-            .then_some((answer, record))
+            .then_some((*at, answer, record))
     }
 
     fn refused(&mut self, t: &mut Tables, at: SocketAddr, record: &Record, refusal: Refusal) {
