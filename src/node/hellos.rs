@@ -34,6 +34,8 @@ const REMEMBERED_MS: u64 = 5_000;
 const REMEMBERED_WAYS: usize = 3;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
+/// A node that heard nobody for so long joins its gateway as a lone one would.
+const DESERTED_MS: u64 = 60_000;
 /// Contacts greeted at once.
 const CONTACTS: usize = 256;
 /// Nodes greeted under a newly drawn identity or a higher life.
@@ -233,7 +235,7 @@ impl Hellos {
             _ => {}
         }
         let intent = match contact.why {
-            Occasion::Gateway if !t.roster.is_empty() => Intent::Return,
+            Occasion::Gateway if !is_deserted(t) => Intent::Return,
             _ => contact.intent,
         };
         contact.next = t.now.plus_ms(contact.wait_ms);
@@ -441,6 +443,14 @@ impl Hellos {
         let contacts = self.contacts.values().map(|contact| contact.next);
         contacts.chain([self.next_remembered]).min()
     }
+}
+
+/// Whether this node is as good as one that never had a peer: for long it heard none of those it
+/// knew. Then it takes what it finds at its gateway, such as a hypervisor that was made anew.
+fn is_deserted(t: &Tables) -> bool {
+    let lately = |at: Time| t.now.ms_since(at) < DESERTED_MS;
+    let heard = t.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
+    t.roster.is_empty() || (!heard && !lately(t.own.started))
 }
 
 fn hello(t: &Tables, intent: Intent, nonce: u64) -> Hello {
