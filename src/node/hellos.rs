@@ -403,9 +403,11 @@ impl Hellos {
         }
     }
 
-    /// The key of a node that greeted and has not proved itself, to open its first datagram with.
-    pub fn pending_key(&self, id: NodeId) -> Option<&PairKey> {
-        self.pending.get(&id).map(|pending| &pending.key)
+    /// The life (start counter) that this datagram proves, if its sender greeted and waits for that.
+    pub fn proof(&self, header: &Header, rest: &[u8]) -> Option<u64> {
+        let pending = self.pending.get(&header.sender)?;
+        pending.key.open(header, rest)?;
+        Some(pending.record.generation.start_counter())
     }
 
     /// Its first sealed datagram opened: it is who it said.
