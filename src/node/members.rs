@@ -165,7 +165,7 @@ impl Members {
     pub fn join(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id) else { return };
         let generation = peer.record.generation;
-        self.shared.borrow_mut().known.insert(id, generation.start_counter());
+        self.shared.borrow_mut().known.insert(id, generation);
         self.apply(t, Member::alive(SwimId { node: id, generation }));
     }
 
@@ -260,6 +260,10 @@ impl Members {
             .any(|member| *member.id() == swim_id && member.state() == foca::State::Down);
         if !spent && peer.state != State::Left {
             self.join(t, id);
+            // To the engine it may be alive already, in a life that the verdict was not about.
+            if t.roster.set_state(id, State::Alive, "", t.now) {
+                t.out.notice(Notice::Up(id));
+            }
             return;
         }
         let told = self.told_undead.get(&id).copied();
