@@ -173,8 +173,8 @@ impl World {
         if let Some(homes) = self.resolver.as_ref().and_then(Resolver::take) {
             feed(Input::Homes(homes));
         }
-        self.main.receive(feed);
-        self.ephemeral.receive(feed);
+        self.main.receive(now, feed);
+        self.ephemeral.receive(now, feed);
         self.streams.turn(now, feed);
         self.control.turn(now, feed);
     }
@@ -182,9 +182,9 @@ impl World {
     /// Does what the node wants; true when it wants to end.
     fn carry_out(&mut self, now: Time, output: Output) -> bool {
         match output {
-            Output::Datagram { socket: Socket::Main, to, bytes } => self.main.send(to, &bytes),
+            Output::Datagram { socket: Socket::Main, to, bytes } => self.main.send(now, to, &bytes),
             Output::Datagram { socket: Socket::Ephemeral, to, bytes } => {
-                self.ephemeral.send(to, &bytes)
+                self.ephemeral.send(now, to, &bytes)
             }
             Output::Dial { stream, to } => self.streams.dial(now, stream, to),
             Output::Frame { stream, bytes } => self.streams.send(stream, &bytes),

@@ -10,6 +10,7 @@ mod control_path;
 mod event_loop;
 mod homes;
 mod interfaces;
+mod local_addresses;
 mod log_sink;
 mod logging;
 mod options;

@@ -3,17 +3,20 @@
 //! A wildcard socket is an IPv6 socket that takes IPv4 too (IPv4 alone where IPv6 is absent);
 //! the core only ever sees plain IPv4 addresses. ICMP errors come back through the error queue.
 
+use crate::daemon::local_addresses::LocalAddresses;
 use crate::node::{Input, Socket};
 use crate::wire::limits::{DATAGRAM_BYTES, READS_PER_TURN};
+use crate::wire::time::Time;
 use mio::event::Event;
 use mio::net::UdpSocket;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg,
+    setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Type};
-use std::io::{self, ErrorKind, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
@@ -29,6 +32,8 @@ pub struct Udp {
     readable: bool,
     /// There may be something in the error queue.
     errors: bool,
+    /// Empty for a socket bound to one address.
+    locals: LocalAddresses,
 }
 
 impl Udp {
@@ -36,10 +41,20 @@ impl Udp {
     pub fn bind(which: Socket, address: Option<IpAddr>, port: u16) -> io::Result<Udp> {
         let socket = bind(Type::DGRAM, address, port)?;
         report_errors(&socket, address);
+        if address.is_none_or(|ip| ip.is_unspecified()) {
+            report_destinations(&socket);
+        }
         enlarge_buffer(&socket);
         let v6 = socket.local_addr()?.is_ipv6();
         let socket = UdpSocket::from_std(socket.into());
-        Ok(Udp { socket, which, v6, readable: true, errors: false })
+        Ok(Udp {
+            socket,
+            which,
+            v6,
+            readable: true,
+            errors: false,
+            locals: LocalAddresses::default(),
+        })
     }
 
     pub fn source(&mut self) -> &mut UdpSocket {
@@ -57,26 +72,15 @@ impl Udp {
     }
 
     /// Hands on at most [`READS_PER_TURN`] datagrams and as many errors.
-    pub fn receive(&mut self, feed: &mut dyn FnMut(Input)) {
+    pub fn receive(&mut self, now: Time, feed: &mut dyn FnMut(Input)) {
         // One byte more than allowed, so that an oversized datagram shows itself.
         let mut buffer = [0; DATAGRAM_BYTES + 1];
+        let mut control = nix::cmsg_space!(libc::in6_pktinfo);
         for _ in 0..READS_PER_TURN {
             if !self.readable {
                 break;
             }
-            match self.socket.recv_from(&mut buffer) {
-                Ok((length, from)) if length <= DATAGRAM_BYTES && from.port() != 0 => {
-                    let (socket, from) = (self.which, plain(from));
-                    feed(Input::Datagram { socket, from, bytes: &buffer[..length] });
-                }
-                Ok((_, from)) => {
-                    log::debug!("datagram over {DATAGRAM_BYTES} bytes or without port from {from}");
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.readable = false,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // The error of an earlier send, whose details are in the error queue.
-                Err(_) => self.errors = true,
-            }
+            self.receive_one(now, &mut buffer, &mut control, feed);
         }
         for _ in 0..READS_PER_TURN {
             if !self.errors {
@@ -86,9 +90,48 @@ impl Udp {
         }
     }
 
+    fn receive_one(
+        &mut self,
+        now: Time,
+        buffer: &mut [u8],
+        control: &mut Vec<u8>,
+        feed: &mut dyn FnMut(Input),
+    ) {
+        let mut pieces = [IoSliceMut::new(buffer)];
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let received = recvmsg::<SockaddrStorage>(fd, &mut pieces, Some(control), flags);
+        let (length, from, local) = match &received {
+            Ok(message) => {
+                (message.bytes, message.address.as_ref().and_then(to_std), destination(message))
+            }
+            Err(Errno::EAGAIN) => {
+                self.readable = false;
+                return;
+            }
+            Err(Errno::EINTR) => return,
+            // The error of an earlier send, whose details are in the error queue.
+            Err(_) => {
+                self.errors = true;
+                return;
+            }
+        };
+        match from.map(plain) {
+            Some(from) if length <= DATAGRAM_BYTES && from.port() != 0 => {
+                if let Some(local) = local {
+                    self.locals.note(from, local, now);
+                }
+                feed(Input::Datagram { socket: self.which, from, bytes: &buffer[..length] });
+            }
+            from => {
+                log::debug!("datagram over {DATAGRAM_BYTES} bytes or without port from {from:?}")
+            }
+        }
+    }
+
     /// Takes one entry of the error queue; false when it is empty.
     fn receive_error(&self, buffer: &mut [u8], feed: &mut dyn FnMut(Input)) -> bool {
-        let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
+        let mut control =
+            nix::cmsg_space!((libc::sock_extended_err, libc::sockaddr_in6), libc::in6_pktinfo);
         let mut pieces = [IoSliceMut::new(buffer)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
         let fd = self.socket.as_raw_fd();
@@ -108,25 +151,53 @@ impl Udp {
     }
 
     /// Sends or drops: datagrams may get lost, and the loop may not wait.
-    pub fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
-        let Some(to) = self.reachable(to) else {
+    pub fn send(&mut self, now: Time, to: SocketAddr, bytes: &[u8]) {
+        let Some(reachable) = self.reachable(to) else {
             log::debug!("no IPv6 here: nothing can be sent to {to}");
             return;
         };
-        let mut last = None;
+        let mut last = Errno::UnknownErrno;
         for _ in 0..SEND_TRIES {
-            match self.socket.send_to(bytes, to) {
+            match self.send_once(reachable, self.locals.of(to, now), bytes) {
                 Ok(_) => return,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    last = Some(e);
+                Err(Errno::EAGAIN) => {
+                    last = Errno::EAGAIN;
                     break;
                 }
-                // Perhaps the error of an earlier datagram to somebody else, told once.
-                Err(e) => last = Some(e),
+                // Perhaps the error of an earlier datagram to somebody else, told once; perhaps
+                // the address that this peer talked to is ours no more.
+                Err(e) => last = e,
             }
+            self.locals.forget(to);
             self.errors = true;
         }
-        log::debug!("datagram to {to} dropped: {}", last.map_or(String::new(), |e| e.to_string()));
+        log::debug!("datagram to {to} dropped: {last}");
+    }
+
+    fn send_once(&self, to: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> nix::Result<usize> {
+        let (v4, v6);
+        let control = match local {
+            None => None,
+            Some(IpAddr::V4(ip)) if !self.v6 => {
+                v4 = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from(ip).to_be() },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                Some(ControlMessage::Ipv4PacketInfo(&v4))
+            }
+            Some(ip) => {
+                let ip = match ip {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                    IpAddr::V6(ip) => ip,
+                };
+                let ipi6_addr = libc::in6_addr { s6_addr: ip.octets() };
+                v6 = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
+                Some(ControlMessage::Ipv6PacketInfo(&v6))
+            }
+        };
+        let (fd, to) = (self.socket.as_raw_fd(), SockaddrStorage::from(to));
+        sendmsg(fd, &[IoSlice::new(bytes)], control.as_slice(), MsgFlags::MSG_DONTWAIT, Some(&to))
     }
 
     /// The address as this socket takes it.
@@ -142,7 +213,20 @@ impl Udp {
     }
 }
 
-fn is_refusal(message: &nix::sys::socket::RecvMsg<SockaddrStorage>) -> bool {
+/// The address of this machine that a datagram was sent to, where the kernel was asked to tell.
+fn destination(message: &RecvMsg<SockaddrStorage>) -> Option<IpAddr> {
+    message.cmsgs().ok()?.find_map(|one| match one {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into())
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_canonical())
+        }
+        _ => None,
+    })
+}
+
+fn is_refusal(message: &RecvMsg<SockaddrStorage>) -> bool {
     let from_icmp = |e: &libc::sock_extended_err| {
         e.ee_errno == libc::ECONNREFUSED as u32
             && matches!(e.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6)
@@ -217,6 +301,20 @@ fn report_errors(socket: &socket2::Socket, address: Option<IpAddr>) {
     }
 }
 
+/// Asks for the address each datagram was sent to. Without it the kernel chooses what answers
+/// come from, which on most machines is right.
+fn report_destinations(socket: &socket2::Socket) {
+    let v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+    let asked = if v6 {
+        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)
+    } else {
+        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)
+    };
+    if let Err(e) = asked {
+        log::info!("answers may come from another address than the one asked: {e}");
+    }
+}
+
 fn enlarge_buffer(socket: &socket2::Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
@@ -245,7 +343,7 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..500 {
             (udp.readable, udp.errors) = (true, true);
-            udp.receive(&mut |input| match input {
+            udp.receive(Time(0), &mut |input| match input {
                 Input::Datagram { from, bytes, .. } => {
                     seen.push(format!("{} from {}", bytes.len(), from.ip()))
                 }
@@ -268,9 +366,29 @@ mod tests {
         let port = receiver.socket.local_addr().unwrap().port();
         let mut sender = Udp::bind(Socket::Ephemeral, None, 0).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], port));
-        sender.send(to, &[7; DATAGRAM_BYTES + 1]);
-        sender.send(to, &[7; DATAGRAM_BYTES]);
+        sender.send(Time(0), to, &[7; DATAGRAM_BYTES + 1]);
+        sender.send(Time(0), to, &[7; DATAGRAM_BYTES]);
         assert_eq!(collect(&mut receiver, 1), [format!("{DATAGRAM_BYTES} from 127.0.0.1")]);
+    }
+
+    /// All of 127.0.0.0/8 is ours, and the kernel likes 127.0.0.1 best.
+    #[test]
+    fn answers_come_from_the_address_that_was_asked() {
+        for everywhere in [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()] {
+            let mut asked = Udp::bind(Socket::Main, Some(everywhere), 0).unwrap();
+            let port = asked.socket.local_addr().unwrap().port();
+            let asker = Some(Ipv4Addr::new(127, 0, 0, 9).into());
+            let mut asker = Udp::bind(Socket::Main, asker, 0).unwrap();
+            let asker_address = asker.socket.local_addr().unwrap();
+            asker.send(Time(0), SocketAddr::from(([127, 0, 0, 7], port)), b"question");
+            assert_eq!(collect(&mut asked, 1), ["8 from 127.0.0.9"]);
+            asked.send(Time(0), asker_address, b"answer");
+            assert_eq!(collect(&mut asker, 1), ["6 from 127.0.0.7"]);
+            // An address that is not ours any more is no reason not to answer.
+            asked.locals.note(asker_address, Ipv4Addr::new(192, 0, 2, 1).into(), Time(0));
+            asked.send(Time(0), asker_address, b"again");
+            assert_eq!(collect(&mut asker, 1), ["5 from 127.0.0.1"]);
+        }
     }
 
     #[test]
@@ -281,8 +399,8 @@ mod tests {
         let mut receiver = Udp::bind(Socket::Main, None, 0).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], receiver.socket.local_addr().unwrap().port()));
         let mut sender = Udp::bind(Socket::Ephemeral, None, 0).unwrap();
-        sender.send(nobody, b"anybody?");
-        sender.send(to, b"hello");
+        sender.send(Time(0), nobody, b"anybody?");
+        sender.send(Time(0), to, b"hello");
         assert_eq!(collect(&mut receiver, 1), ["5 from 127.0.0.1"]);
         assert_eq!(collect(&mut sender, 1), [format!("{nobody} refused anybody?")]);
     }

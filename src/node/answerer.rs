@@ -37,6 +37,8 @@ impl Answerer {
                     let text = format!("its limit of {REQUESTS} requests under way is reached");
                     vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
                 } else {
+                    #[cfg(feature = "testing")]
+                    t.own.executed.push(request);
                     execute(t, &ask.command)
                 };
             self.remember(t, request, ask.wait_ms, answers);

@@ -167,6 +167,20 @@ impl Members {
         let generation = peer.record.generation;
         self.shared.borrow_mut().known.insert(id, generation);
         self.apply(t, Member::alive(SwimId { node: id, generation }));
+        // The engine says nothing of one that it held alive all along: perhaps it heard of this
+        // renewal before the record came.
+        if t.roster.get(id).is_some_and(|peer| !peer.is_live())
+            && self.held_alive(id) >= Some(generation)
+            && t.roster.set_state(id, State::Alive, "", t.now)
+        {
+            t.out.notice(Notice::Up(id));
+        }
+    }
+
+    /// The generation in which the engine knows this node alive or suspect.
+    fn held_alive(&self, id: NodeId) -> Option<Generation> {
+        let mut members = self.engine.iter_members();
+        members.find(|member| member.id().node == id).map(|member| member.id().generation)
     }
 
     fn apply(&mut self, t: &mut Tables, member: Member<SwimId>) {
@@ -175,13 +189,21 @@ impl Members {
         self.carry_out(t, asked);
     }
 
-    /// Down by verdict, or by this node's own word when nobody else can be asked.
-    pub fn down(&mut self, t: &mut Tables, subject: Subject, reason: &str) {
-        let Some(peer) = t.roster.get(subject.id) else { return };
-        if peer.record.generation > subject.generation || !peer.is_live() {
-            return;
+    /// Down by verdict, or by this node's own word when nobody else can be asked. False if it was
+    /// so already, or a later generation lives, whose record may still be on its way.
+    pub fn down(&mut self, t: &mut Tables, subject: Subject, reason: &str) -> bool {
+        let Some(peer) = t.roster.get(subject.id) else { return false };
+        let later = |member: &Member<SwimId>| {
+            member.id().node == subject.id && member.id().generation > subject.generation
+        };
+        if peer.record.generation > subject.generation
+            || !peer.is_live()
+            || self.engine.iter_members().any(later)
+        {
+            return false;
         }
         self.end(t, subject, State::Down, reason);
+        true
     }
 
     fn left(&mut self, t: &mut Tables, left: Left) {
@@ -198,6 +220,10 @@ impl Members {
     }
 
     fn end(&mut self, t: &mut Tables, subject: Subject, state: State, reason: &str) {
+        // A verdict on a life that is over: the record of the next one is on its way.
+        if self.held_alive(subject.id) > Some(subject.generation) {
+            return;
+        }
         let changed = t.roster.set_state(subject.id, state, reason, t.now);
         let id = SwimId { node: subject.id, generation: subject.generation };
         self.apply(t, Member::new(id, u16::MAX, foca::State::Down));
@@ -243,7 +269,10 @@ impl Members {
         match state {
             State::Alive | State::Suspect => self.join(t, id),
             State::Down | State::Left => {
-                t.roster.set_state(id, state, "said another node", t.now);
+                if t.roster.set_state(id, state, "said another node", t.now) {
+                    let down = state == State::Down;
+                    t.out.notice(if down { Notice::Down(id) } else { Notice::Left(id) });
+                }
             }
         }
     }
@@ -321,7 +350,13 @@ impl Members {
             .map(|(node, peer)| SwimId { node, generation: peer.record.generation })
             .map(Member::alive)
             .collect();
-        let _ = self.engine.apply_many(alive.into_iter(), false, asked);
+        let _ = self.engine.apply_many(alive.into_iter(), false, &mut *asked);
+        // Who was up before is no news.
+        let is_news = |notice: &SwimNotice| match notice {
+            SwimNotice::Up(id) => t.roster.get(id.node).is_none_or(|p| p.state != State::Alive),
+            _ => true,
+        };
+        asked.notices.retain(is_news);
     }
 
     /// The process slept: nothing the engine was about to conclude is worth anything.

@@ -36,7 +36,7 @@ mod votes;
 pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why};
 
 use crate::wire::hello::Intent;
-use crate::wire::ids::{Generation, NodeId};
+use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, EventKind};
 use crate::wire::limits::SLEPT_MS;
 use crate::wire::message::{Body, Nonce, Sync};
@@ -87,10 +87,7 @@ impl Node {
         rand::Rng::fill_bytes(&mut random, &mut secret);
         let (identity, keep) = keeping::identity(&kept, secret, options.suite);
         let noise = random.random();
-        let mut own = Own::new(identity, options, kept.start_counter, noise, now);
-        if own.has(Bug::OneGeneration) {
-            own.change(|record| record.generation = Generation::first(1));
-        }
+        let own = Own::new(identity, options, kept.start_counter, noise, now);
         let mut t = Tables {
             now,
             arrived: now,
@@ -99,6 +96,7 @@ impl Node {
             routes: Default::default(),
             out: Outbox::default(),
             random,
+            ages_from: 0,
         };
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);
@@ -125,6 +123,12 @@ impl Node {
 
     pub fn id(&self) -> NodeId {
         self.t.own.id
+    }
+
+    /// Asks of others carried out since the last call, for the simulator's checkers.
+    #[cfg(feature = "testing")]
+    pub fn take_executed(&mut self) -> Vec<crate::wire::ids::RequestId> {
+        std::mem::take(&mut self.t.own.executed)
     }
 
     /// Takes one input. Never blocks, never panics on what comes from outside.
@@ -391,7 +395,9 @@ impl Node {
             }
             Notice::ProbeFailed(id) => self.votes.doubt(t, id),
             Notice::Verdict(verdict) => self.verdict(verdict),
-            Notice::AloneDown(subject, reason) => self.members.down(t, subject, reason.text()),
+            Notice::AloneDown(subject, reason) => {
+                self.members.down(t, subject, reason.text());
+            }
             Notice::SeenUp { id, by } => t.routes.go_around(id, by, t.now),
             Notice::CutOff => self.cut_off(),
             Notice::Up(id) => {
@@ -452,8 +458,9 @@ impl Node {
             if verdict.subject.generation == t.own.record.generation {
                 self.members.renew(t, verdict.subject.generation);
             }
-        } else if self.votes.accepts(t, &verdict) {
-            self.members.down(t, verdict.subject, verdict.reason.text());
+        } else if self.votes.accepts(t, &verdict)
+            && self.members.down(t, verdict.subject, verdict.reason.text())
+        {
             self.members.spread(t, &Rumor::Verdict(verdict));
             self.members.gossip_now(t);
         }

@@ -2,17 +2,17 @@
 //! Routing happens here and nowhere else.
 
 use crate::node::Node;
-use crate::node::ages::ages;
+use crate::node::ages::{ages, told};
 use crate::node::boundary::{Output, Socket};
 use crate::node::outbox::{Carry, Channel, Send};
 use crate::node::planted::Bug;
-use crate::node::roster::{Opened, stamp_checksum};
+use crate::node::roster::Opened;
 use crate::node::routes::Way;
 use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
-use crate::wire::message::{Age, Body, Envelope, Unsupported};
+use crate::wire::message::{Body, Envelope, Unsupported};
 use crate::wire::seal::OVERHEAD_BYTES;
 use rand::RngExt;
 use std::net::SocketAddr;
@@ -160,17 +160,13 @@ impl Node {
 
     fn ages(&mut self, from: NodeId, came: Came, envelope: &Envelope) {
         let t = &mut self.t;
+        let Some(digest) = envelope.digest else { return };
         // A stream may deliver late: only a datagram's ages are worth something.
-        let ages = if came.way.is_some() { &envelope.ages[..] } else { &[] };
-        for age in Age::read_all(ages) {
-            if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { age.age_ms() };
-                t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
-            }
+        if came.way.is_some() && digest == t.digest() {
+            let refresh = t.own.has(Bug::HearsayRefreshes);
+            told(t, from, &envelope.ages, refresh);
         }
-        if let Some(digest) = envelope.digest {
-            self.sync.digest(t, from, digest);
-        }
+        self.sync.digest(t, from, digest);
     }
 
     /// Routes, seals and sends one message.
@@ -217,8 +213,8 @@ impl Node {
             // spread what everybody wants.
             Body::Swim(_) | Body::HeartbeatAnswer(_) => {
                 let used = OVERHEAD_BYTES + ENVELOPE_BYTES + body.encode().len();
-                let ages = ages(t, to, DATAGRAM_BYTES.saturating_sub(used));
-                let digest = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
+                let ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
+                let digest = t.digest();
                 codec::encode(&envelope(body, ages, Some(digest)))
             }
             _ => codec::encode(&envelope(body, Vec::new(), None)),

@@ -106,6 +106,10 @@ pub const CONFIGURATION_BYTES: u64 = 64 << 10;
 pub const HOMES: usize = 16;
 /// Datagrams or frames read from one source in one turn of the loop.
 pub const READS_PER_TURN: usize = 64;
+/// Addresses of peers of which is remembered what address of ours they talk to, and for how long
+/// after their last datagram, milliseconds: mappings of NATs live about so long.
+pub const PEERS_ANSWERED: usize = 1_024;
+pub const PEERS_ANSWERED_MS: u64 = 30_000;
 /// A turn this late means that the process slept: it accuses nobody. Milliseconds.
 pub const SLEPT_MS: u64 = 2_000;
 /// Least time between two renewals of a node's generation out of doubt in itself, milliseconds.
@@ -163,6 +167,8 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("reads a turn", READS_PER_TURN as u64, ""),
     ("stream reads a turn", READ_BYTES_PER_TURN as u64, "bytes"),
     ("own addresses read", ADDRESSES_MS, "ms"),
+    ("peers answered", PEERS_ANSWERED as u64, ""),
+    ("peers answered from", PEERS_ANSWERED_MS, "ms"),
     ("renewal", RENEWAL_MS, "ms"),
     ("renewal after a verdict", UNDEAD_RENEWAL_MS, "ms"),
 ];
