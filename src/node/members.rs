@@ -289,10 +289,6 @@ impl Members {
             .any(|member| *member.id() == swim_id && member.state() == foca::State::Down);
         if !spent && peer.state != State::Left {
             self.join(t, id);
-            // To the engine it may be alive already, in a life that the verdict was not about.
-            if t.roster.set_state(id, State::Alive, "", t.now) {
-                t.out.notice(Notice::Up(id));
-            }
             return;
         }
         let told = self.told_undead.get(&id).copied();

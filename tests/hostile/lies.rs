@@ -80,13 +80,12 @@ fn unproved_words_about_others_change_nothing() {
     let subject = Subject { id: honest.id(), generation: Generation::first(5) };
     let forged = Left::sign(&world.insider.identity, subject.generation);
     let vote = SignedVote::sign(&world.insider.identity, subject, 1, world.insider.id());
-    let verdict = |votes: Vec<SignedVote>| Verdict {
-        subject,
-        ballot: 1,
-        issuer: world.insider.id(),
-        reason: Reason::ProcessGone,
-        answered: 1,
-        votes,
+    let verdict = |votes: Vec<SignedVote>| {
+        let issuer = world.insider.id();
+        let reason = Reason::ProcessGone;
+        let (ballot, answered, signature) = (1, 1, [0; 64]);
+        let verdict = Verdict { subject, ballot, issuer, reason, answered, votes, signature };
+        verdict.sign(&world.insider.identity)
     };
     let record = mesh::record(&honest, "taken", HONEST).sign(&world.insider.identity);
     let sync = Sync {
