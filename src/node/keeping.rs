@@ -84,6 +84,7 @@ impl Keeping {
                 known.heard_us = t.now.0 as i64 - (age_ms.min(1 << 50) as i64) * 1_000;
                 known.reason = "not heard since this daemon started".to_string();
             }
+            t.roster.set_unheard(id, true);
         }
     }
 

@@ -165,6 +165,7 @@ impl Members {
     pub fn join(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id) else { return };
         let generation = peer.record.generation;
+        t.roster.set_unheard(id, false);
         self.shared.borrow_mut().known.insert(id, generation);
         self.apply(t, Member::alive(SwimId { node: id, generation }));
         // The engine says nothing of one that it held alive all along: perhaps it heard of this

@@ -37,7 +37,7 @@ pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why}
 
 use crate::wire::hello::Intent;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Event, EventKind};
+use crate::wire::info::{Event, EventKind, State};
 use crate::wire::limits::SLEPT_MS;
 use crate::wire::message::{Body, Nonce, Sync};
 use crate::wire::record::Record;
@@ -57,6 +57,8 @@ use tables::Tables;
 /// A turn this late may read what waited in a buffer, and for so long afterwards.
 const LATE_MS: u64 = 100;
 const DRAIN_MS: u64 = 200;
+/// News of a node is spread only if somebody heard it so lately.
+const SPREAD_MS: u64 = 3_000;
 /// A deadline that is already past means "very soon": the loop never spins.
 const SOON_MS: u64 = 10;
 
@@ -335,6 +337,7 @@ impl Node {
         for entry in sync.entries {
             let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
             let new = !t.roster.contains(id);
+            let spread = spread && entry.state == State::Alive && entry.age_ms < SPREAD_MS;
             self.members.record(t, entry.record, entry.state, spread);
             if new && let Some(peer) = t.roster.get_mut(id) {
                 // Not heard by this node yet: the age is the other's.

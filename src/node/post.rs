@@ -20,6 +20,9 @@ use std::net::SocketAddr;
 /// Bytes an encoded envelope needs besides body and ages, at most.
 const ENVELOPE_BYTES: usize = 16;
 
+/// A datagram that waited longer than this is not handed on, milliseconds.
+const RELAY_LATE_MS: u64 = 500;
+
 /// How a message came, and so how to answer it.
 #[derive(Clone, Copy)]
 pub struct Came {
@@ -75,6 +78,11 @@ impl Node {
         let deadend = t.own.record.deadend && !t.own.has(Bug::DeadendRelays);
         if deadend || header.hops >= HOPS || !rostered {
             t.own.count("not relayed");
+            return;
+        }
+        // What waited here while we slept is old news: its ages would lie.
+        if t.now.ms_since(t.arrived) > RELAY_LATE_MS {
+            t.own.count("relayed too late");
             return;
         }
         let ways = t.routes.ways(header.destination, &t.own, &t.roster, t.now);

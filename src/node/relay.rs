@@ -113,7 +113,7 @@ impl Relay {
         }
         match find(t, text) {
             Ok(id) if id == t.own.id => self.here(t, client, &request, true),
-            Ok(id) if t.roster.get(id).is_some_and(|peer| !peer.is_live()) => {
+            Ok(id) if t.roster.get(id).is_some_and(|peer| peer.is_dead()) => {
                 let why = why_dead(t, id);
                 fail(t, client, request.number, &t.name(id), why, true);
             }

@@ -31,6 +31,9 @@ pub struct Peer {
     pub state_since: Time,
     /// Why it is suspect or down; empty otherwise.
     pub reason: String,
+    /// Remembered from before this daemon started, and no word of it since: a suspect that counts
+    /// as nobody until somebody heard it.
+    pub unheard: bool,
     /// Counts up: the lower one was known first.
     pub known_order: u64,
     /// When the herd last heard it, microseconds of our clock; before our boot it is negative.
@@ -57,7 +60,11 @@ struct Former {
 
 impl Peer {
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Alive | State::Suspect)
+        matches!(self.state, State::Alive | State::Suspect) && !self.unheard
+    }
+
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, State::Down | State::Left)
     }
 
     pub fn age_ms(&self, now: Time) -> u64 {
@@ -186,8 +193,20 @@ impl Roster {
     pub fn heard(&mut self, id: NodeId, own: NodeId, now: Time) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.heard_here = Some(now);
+            self.digest ^= peer.checksum(id);
+            peer.unheard = false;
+            self.digest ^= peer.checksum(id);
             peer.heard_us = peer.heard_us.max(now.0 as i64);
             peer.heard_by = own;
+        }
+    }
+
+    /// Remembered, not heard yet; or, with `false`, somebody heard it.
+    pub fn set_unheard(&mut self, id: NodeId, unheard: bool) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            self.digest ^= peer.checksum(id);
+            peer.unheard = unheard;
+            self.digest ^= peer.checksum(id);
         }
     }
 
@@ -342,6 +361,7 @@ impl Peer {
             state,
             state_since: now,
             reason: String::new(),
+            unheard: false,
             known_order,
             heard_us: NEVER_US,
             heard_here: None,

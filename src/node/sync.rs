@@ -103,7 +103,9 @@ impl Syncing {
         let have: BTreeSet<&[u8]> = pull.have.chunks_exact(LINE_BYTES).take(NODES + 1).collect();
         let line = |id: NodeId, sum: u32| [&id.to_bytes()[..4], &sum.to_be_bytes()].concat();
         let missing = t.roster.iter().filter(|(id, peer)| {
-            *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
+            *id != from
+                && !peer.unheard
+                && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
         });
         let unknown = have.iter().any(|line| {
             let prefix = line[..4].try_into().expect("four bytes of eight");

@@ -50,6 +50,9 @@ pub const REMEMBERED_DEAD: usize = 1_024;
 pub const NEW_IDS_PER_MINUTE: u32 = 64;
 /// Requests under way at once, own and others' together.
 pub const REQUESTS: usize = 1_024;
+/// Requests of others remembered as carried out, so that none is carried out twice; the oldest
+/// goes first.
+pub const REQUESTS_REMEMBERED: usize = 16_384;
 /// How long the answer to a request is waited for unless `-t` says else, milliseconds.
 pub const ANSWER_MS: u64 = 5_000;
 /// Longest time-out a request may ask for, milliseconds.
@@ -143,6 +146,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("reply part", PART_BYTES as u64, "bytes"),
     ("parts a reply", PARTS as u64, ""),
     ("requests under way", REQUESTS as u64, ""),
+    ("requests remembered", REQUESTS_REMEMBERED as u64, ""),
     ("answer wait", ANSWER_MS, "ms"),
     ("answer wait at most", ANSWER_MAX_MS, "ms"),
     ("pending hellos", PENDING_HELLOS as u64, ""),
