@@ -16,7 +16,7 @@ use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
-use crate::wire::limits::{HOMES, PENDING_HELLOS, UNPROVED_MS};
+use crate::wire::limits::{CONTACTS, HOMES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::seal::PairKey;
@@ -33,8 +33,6 @@ const REMEMBERED_MS: u64 = 5_000;
 const REMEMBERED_WAYS: usize = 3;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
-/// Contacts greeted at once.
-const CONTACTS: usize = 256;
 /// Nodes greeted under a newly drawn identity or a higher life.
 const REINTRODUCED: usize = 16;
 
@@ -126,6 +124,11 @@ impl Hellos {
         }
         if self.contacts.len() >= CONTACTS {
             t.own.count("contacts refused at their limit");
+            if is_typed {
+                let text = format!("limit of {CONTACTS} contacts greeted at once reached");
+                let failure = Failure::new(ErrorCode::Limit, text);
+                t.out.notice(Notice::ContactFailed { address: at, failure });
+            }
             return;
         }
         let nonce = t.random.random();
@@ -257,12 +260,13 @@ impl Hellos {
         // One that could not be awaited is not answered either: it greets again.
         let full =
             self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&header.sender);
-        if !is_for_us
-            || full
-            || header.sender == t.own.id
-            || !self.admission.may_answer(t.now, way.address)
-        {
-            t.own.count("hellos not answered");
+        if !is_for_us || header.sender == t.own.id {
+            t.own.count("hellos for others");
+            return;
+        }
+        if full || !self.admission.may_answer(t.now, way.address) {
+            let pending = "hellos not answered at the limit of pending ones";
+            t.own.count(if full { pending } else { "hellos not answered at their limits" });
             return;
         }
         let Ok(question) = codec::decode::<Hello>(rest) else {
@@ -338,7 +342,10 @@ impl Hellos {
         if question.intent == Intent::Return && !t.roster.is_empty() {
             return Some(Refusal::UnknownNode);
         }
-        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Full)
+        if t.roster.is_full() {
+            return Some(Refusal::Full);
+        }
+        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Crowded)
     }
 
     /// An answer arrived.
