@@ -384,6 +384,11 @@ impl Peer {
         }
     }
 
+    /// Known from the state directory, suspected since, and not heard here: others know better.
+    pub fn is_remembered_only(&self) -> bool {
+        self.state == State::Suspect && self.heard_here.is_none()
+    }
+
     /// What it adds to the roster's checksum.
     fn checksum(&self, id: NodeId) -> u32 {
         if self.is_live() { stamp_checksum(id, &self.record) } else { 0 }
