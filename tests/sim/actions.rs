@@ -69,6 +69,7 @@ impl World {
         machine.process = Some(Process {
             node: Box::new(Node::new(options, kept, seed, time)),
             ephemeral_port,
+            asked_as: BTreeMap::new(),
             next_accepted: 2,
             streams: BTreeMap::new(),
             wake_us: u64::MAX,

@@ -19,7 +19,7 @@ pub fn flood(world: &mut World, host: HostId, to: SocketAddr, count: usize) {
         let nonce = world.rng.random();
         let bytes = question(&identity, nonce);
         let port = world.rng.random_range(10_000..60_000);
-        world.launch(host, port, Origin::Raw(host), to, bytes);
+        world.launch(host, (port, None), Origin::Raw(host), to, bytes);
         world.run_ms(1);
     }
 }

@@ -205,7 +205,8 @@ impl Shown {
                     since_us / 1_000
                 ));
             }
-            self.event(observer, row.id, row.state, now_us);
+            // Learnt from another's list, no accusation of its own.
+            self.states.insert((observer, row.id), (row.state, 0));
         }
         Ok(())
     }

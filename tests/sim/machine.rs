@@ -97,6 +97,8 @@ pub struct Spec {
 pub struct Process {
     pub node: Box<Node>,
     pub ephemeral_port: u16,
+    /// The own address each remote one wrote to last: it is answered from there.
+    pub asked_as: BTreeMap<(Socket, SocketAddr), IpAddr>,
     pub next_accepted: u64,
     pub streams: BTreeMap<StreamId, (u32, usize)>,
     /// The earliest wake-up that is scheduled.

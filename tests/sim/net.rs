@@ -65,7 +65,8 @@ pub struct Host {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {
     pub host: HostId,
-    pub port: u16,
+    /// The address and port of that host which it came to.
+    pub local: SocketAddr,
     pub from: SocketAddr,
     pub delay_us: u64,
 }
@@ -231,11 +232,12 @@ impl Net {
         Some(delay_us)
     }
 
-    /// Walks a packet from a socket on `host` to where it comes out. None: it is lost.
+    /// Walks a packet from a socket on `host` to where it comes out. None: it is lost. An answer
+    /// keeps the address that was asked, where it stays inside.
     pub fn walk(
         &mut self,
         host: HostId,
-        port: u16,
+        (port, answering_as): (u16, Option<IpAddr>),
         to: SocketAddr,
         protocol: Protocol,
         now_us: u64,
@@ -258,13 +260,14 @@ impl Net {
             {
                 let from = from.unwrap_or(SocketAddr::new(to_address.into(), port));
                 let delay_us = delay_us + 20;
-                return Some(Arrival { host: at, port: to.port(), from, delay_us });
+                return Some(Arrival { host: at, local: to, from, delay_us });
             }
             if let Some((segment, gateway)) = here.inner
                 && self.segments[segment].contains(to_address)
             {
                 let next = *self.segments[segment].members.get(&to_address)?;
-                let from = from.unwrap_or(SocketAddr::new(gateway.into(), port));
+                let own = answering_as.unwrap_or(gateway.into());
+                let from = from.unwrap_or(SocketAddr::new(own, port));
                 delay_us += self.cross(at, next, protocol, rng)?;
                 return self.enter(next, from, to, delay_us, protocol, now_us, rng);
             }
@@ -281,7 +284,7 @@ impl Net {
                 delay_us += self.cross(at, next, protocol, rng)?;
                 if self.segments[outer].router == Some(next) {
                     let from = from.expect("set above");
-                    return Some(Arrival { host: next, port: to.port(), from, delay_us });
+                    return Some(Arrival { host: next, local: to, from, delay_us });
                 }
                 return self.enter(
                     next,
@@ -321,6 +324,6 @@ impl Net {
             at = next;
             to = inside;
         }
-        Some(Arrival { host: at, port: to.port(), from, delay_us }).filter(|_| self.hosts[at].up)
+        Some(Arrival { host: at, local: to, from, delay_us }).filter(|_| self.hosts[at].up)
     }
 }

@@ -103,7 +103,7 @@ impl World {
         let host = self.machines[machine].host;
         let port = self.rng.random_range(32_768..60_999);
         let now_us = self.now_us;
-        let walked = self.net.walk(host, port, to, Protocol::Tcp, now_us, &mut self.rng);
+        let walked = self.net.walk(host, (port, None), to, Protocol::Tcp, now_us, &mut self.rng);
         let way_back = self.net.path.iter().all(|(from, to)| self.net.is_open(*to, *from));
         let loss = self.net.link.loss;
         let lost = loss > 0.0 && self.net.path.iter().any(|_| self.rng.random_bool(loss));
@@ -116,7 +116,9 @@ impl World {
             return;
         };
         let listening = self.machines.iter().position(|machine| {
-            machine.host == arrival.host && machine.is_running() && machine.port == arrival.port
+            machine.host == arrival.host
+                && machine.is_running()
+                && machine.port == arrival.local.port()
         });
         let Some(listener) = listening else {
             let life = self.machines[machine].life;

@@ -12,7 +12,7 @@ use herd::wire::control::Part;
 use herd::wire::seal::Suite;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of a datagram that an ICMP error quotes (Linux: 576 less the headers).
 const QUOTED_BYTES: usize = 520;
@@ -249,12 +249,9 @@ impl World {
             return;
         }
         let on_host = |(_, machine): &(usize, &Machine)| machine.host == arrival.host;
-        let found = self
-            .machines
-            .iter()
-            .enumerate()
-            .filter(on_host)
-            .find_map(|(id, machine)| machine.socket(arrival.port).map(|socket| (id, socket)));
+        let found = self.machines.iter().enumerate().filter(on_host).find_map(|(id, machine)| {
+            machine.socket(arrival.local.port()).map(|socket| (id, socket))
+        });
         let Some((machine, socket)) = found else {
             return self.refuse(arrival, origin, sent_to, bytes);
         };
@@ -270,6 +267,9 @@ impl World {
             }
             Origin::Process(..) => {}
             Origin::Raw(_) => self.checkers.amplification.taken(machine, arrival.from, bytes.len()),
+        }
+        if let Some(process) = self.machines[machine].process.as_mut() {
+            process.asked_as.insert((socket, arrival.from), arrival.local.ip());
         }
         self.stimulate(machine, Stimulus::Datagram { socket, from: arrival.from, bytes });
     }
@@ -403,6 +403,7 @@ impl World {
         let port = if socket == Socket::Main { machine.port } else { process.ephemeral_port };
         trace::line(|| format!("{} -> {to} {}", machine.spec.name, trace::packet(&bytes)));
         let (host, life) = (machine.host, machine.life);
+        let answering_as = process.asked_as.get(&(socket, to)).copied();
         if let Some((liar, how)) = self.liar.as_mut().filter(|(liar, _)| *liar == id) {
             let _ = liar;
             how.bend(&mut bytes, &mut self.rng);
@@ -412,14 +413,15 @@ impl World {
         if let Some(recorded) = self.recorded.as_mut() {
             recorded.push((to, bytes.clone()));
         }
-        self.launch(host, port, Origin::Process(id, life), to, bytes);
+        self.launch(host, (port, answering_as), Origin::Process(id, life), to, bytes);
     }
 
-    /// Puts a datagram on the network: maybe lost, maybe twice.
+    /// Puts a datagram on the network, from a port and perhaps as an answer from an address: maybe
+    /// lost, maybe twice.
     pub fn launch(
         &mut self,
         host: HostId,
-        port: u16,
+        source: (u16, Option<IpAddr>),
         origin: Origin,
         to: SocketAddr,
         bytes: Vec<u8>,
@@ -427,20 +429,20 @@ impl World {
         self.datagrams += 1;
         let twice = self.net.link.duplicate > 0.0 && self.rng.random_bool(self.net.link.duplicate);
         if twice {
-            self.launch_once(host, port, origin, to, bytes.clone());
+            self.launch_once(host, source, origin, to, bytes.clone());
         }
-        self.launch_once(host, port, origin, to, bytes);
+        self.launch_once(host, source, origin, to, bytes);
     }
 
     fn launch_once(
         &mut self,
         host: HostId,
-        port: u16,
+        source: (u16, Option<IpAddr>),
         origin: Origin,
         to: SocketAddr,
         bytes: Vec<u8>,
     ) {
-        let walked = self.net.walk(host, port, to, Protocol::Udp, self.now_us, &mut self.rng);
+        let walked = self.net.walk(host, source, to, Protocol::Udp, self.now_us, &mut self.rng);
         let Some(arrival) = walked else { return };
         let at_us = self.now_us + arrival.delay_us;
         self.events.push(at_us, Event::Datagram { arrival, origin, sent_to: to, bytes });

@@ -26,7 +26,7 @@ pub fn garbage(world: &mut World) {
             bytes
         };
         let port = world.rng.random_range(9_000..9_010);
-        world.launch(attacker, port, Origin::Raw(attacker), to, bytes);
+        world.launch(attacker, (port, None), Origin::Raw(attacker), to, bytes);
         world.run_ms(5);
     }
     world.require_agreement(0);

@@ -107,7 +107,7 @@ fn require_not_handed_on(world: &mut World, deadend: usize, vm: usize) {
     };
     let (_, bytes) = recorded.into_iter().find(|(_, bytes)| is_for_vm(bytes)).expect("a ping");
     let (host, to) = (world.net.host(0), world.address(deadend));
-    world.launch(host, 9_999, Origin::Raw(host), to, bytes);
+    world.launch(host, (9_999, None), Origin::Raw(host), to, bytes);
     world.run_ms(1_000);
     let parts = world.answer(deadend, Scope::Here, Command::Version);
     let Reply::Version(version) = &parts[0].reply else { panic!("{parts:?}") };

@@ -25,7 +25,7 @@ pub fn recorded(world: &mut World) {
     let attacker = world.net.host(0);
     let since_us = world.now_us;
     for (to, bytes) in recorded {
-        world.launch(attacker, 9_999, Origin::Raw(attacker), to, bytes);
+        world.launch(attacker, (9_999, None), Origin::Raw(attacker), to, bytes);
         if world.rng.random_bool(0.01) {
             world.run_ms(10);
         }
