@@ -16,7 +16,7 @@ use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
-use crate::wire::limits::{HOMES, PENDING_HELLOS, UNPROVED_MS};
+use crate::wire::limits::{CONTACTS, HOMES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::seal::PairKey;
@@ -36,8 +36,6 @@ const REMEMBERED_WAYS: usize = 3;
 const CUT_OFF_MS: u64 = 1_000;
 /// A node that heard nobody for so long joins its gateway as a lone one would.
 const DESERTED_MS: u64 = 60_000;
-/// Contacts greeted at once.
-const CONTACTS: usize = 256;
 /// Nodes greeted under a newly drawn identity or a higher life.
 const REINTRODUCED: usize = 16;
 
@@ -129,6 +127,11 @@ impl Hellos {
         }
         if self.contacts.len() >= CONTACTS {
             t.own.count("contacts refused at their limit");
+            if is_typed {
+                let text = format!("limit of {CONTACTS} contacts greeted at once reached");
+                let failure = Failure::new(ErrorCode::Limit, text);
+                t.out.notice(Notice::ContactFailed { address: at, failure });
+            }
             return;
         }
         let nonce = t.random.random();
@@ -263,12 +266,13 @@ impl Hellos {
         // One that could not be awaited is not answered either: it greets again.
         let full =
             self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&header.sender);
-        if !is_for_us
-            || full
-            || header.sender == t.own.id
-            || !self.admission.may_answer(t.now, way.address)
-        {
-            t.own.count("hellos not answered");
+        if !is_for_us || header.sender == t.own.id {
+            t.own.count("hellos for others");
+            return;
+        }
+        if full || !self.admission.may_answer(t.now, way.address) {
+            let pending = "hellos not answered at the limit of pending ones";
+            t.own.count(if full { pending } else { "hellos not answered at their limits" });
             return;
         }
         let Ok(question) = codec::decode::<Hello>(rest) else {
@@ -347,7 +351,10 @@ impl Hellos {
         if question.intent == Intent::Return && stranger {
             return Some(Refusal::UnknownNode);
         }
-        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Full)
+        if t.roster.is_full() {
+            return Some(Refusal::Full);
+        }
+        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Crowded)
     }
 
     /// An answer arrived.
@@ -413,9 +420,11 @@ impl Hellos {
         }
     }
 
-    /// The key of a node that greeted and has not proved itself, to open its first datagram with.
-    pub fn pending_key(&self, id: NodeId) -> Option<&PairKey> {
-        self.pending.get(&id).map(|pending| &pending.key)
+    /// The life (start counter) that this datagram proves, if its sender greeted and waits for that.
+    pub fn proof(&self, header: &Header, rest: &[u8]) -> Option<u64> {
+        let pending = self.pending.get(&header.sender)?;
+        pending.key.open(header, rest)?;
+        Some(pending.record.generation.start_counter())
     }
 
     /// Its first sealed datagram opened: it is who it said.

@@ -168,7 +168,7 @@ impl Members {
         let Some(peer) = t.roster.get(id) else { return };
         let generation = peer.record.generation;
         t.roster.set_unheard(id, false);
-        self.shared.borrow_mut().known.insert(id, generation.start_counter());
+        self.shared.borrow_mut().known.insert(id, generation);
         self.apply(t, Member::alive(SwimId { node: id, generation }));
         // The engine says nothing of one that it held alive all along: perhaps it heard of this
         // renewal before the record came.
@@ -237,17 +237,23 @@ impl Members {
         }
     }
 
+    /// The roster forgot a dead node: the engine and the routes do, too.
+    pub fn forgotten(&mut self, t: &mut Tables, subject: Subject) {
+        let id = SwimId { node: subject.id, generation: subject.generation };
+        self.shared.borrow_mut().known.remove(&subject.id);
+        let mut asked = Asked::default();
+        let _ = self.engine.handle_timer(foca::Timer::RemoveDown(id), &mut asked);
+        t.routes.forget(subject.id);
+    }
+
     pub fn forget(&mut self, t: &mut Tables, subject: Subject) -> bool {
         let Some(peer) = t.roster.get(subject.id) else { return false };
         if peer.is_live() || peer.record.generation > subject.generation {
             return false;
         }
-        let id = SwimId { node: subject.id, generation: peer.record.generation };
-        self.shared.borrow_mut().known.remove(&subject.id);
-        let mut asked = Asked::default();
-        let _ = self.engine.handle_timer(foca::Timer::RemoveDown(id), &mut asked);
+        let known = Subject { id: subject.id, generation: peer.record.generation };
         t.roster.forget(subject.id);
-        t.routes.forget(subject.id);
+        self.forgotten(t, known);
         self.spread(t, &Rumor::Forget { id: subject.id, generation: subject.generation });
         true
     }

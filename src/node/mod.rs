@@ -360,6 +360,10 @@ impl Node {
                 self.notice(notice);
             } else if let Some(send) = self.t.out.sends.pop_front() {
                 self.transmit(send);
+            } else if let Some(subject) = self.t.roster.pushed_out.pop() {
+                self.members.forgotten(&mut self.t, subject);
+                self.votes.forget(subject.id);
+                self.keeping.changed(&self.t, subject.id);
             } else {
                 return;
             }

@@ -196,6 +196,10 @@ impl Votes {
         if fresh && verdict.reason == Reason::Silent {
             return false;
         }
+        if verdict.votes.len() > VOTERS {
+            t.own.count("verdicts over the limit of voters");
+            return false;
+        }
         let mut voters: Vec<NodeId> = verdict.votes.iter().map(|vote| vote.voter).collect();
         voters.sort_unstable();
         voters.dedup();
