@@ -394,6 +394,7 @@ impl Links {
         let Some(peer) = link.peer else { return };
         match closed {
             Closed::Refused | Closed::Reset | Closed::Ended if link.proved => {
+                t.routes.broke_off(peer);
                 t.out.notice(Notice::ProbeFailed(peer));
             }
             Closed::Unreachable => t.routes.failed(peer),
