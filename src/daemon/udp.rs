@@ -90,6 +90,8 @@ impl Udp {
         }
     }
 
+    // recvmsg takes the vector itself: it sets its length.
+    #[allow(clippy::ptr_arg)]
     fn receive_one(
         &mut self,
         now: Time,
