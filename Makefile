@@ -12,7 +12,7 @@ endif
 # An older config.mk is made again with the options it was made with.
 config.mk: configure
 	@test -f $@ || ./bootstrap
-	./configure$(arguments)
+	./configure $(arguments)
 
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target_dir := $(or $(CARGO_TARGET_DIR),target)
@@ -20,13 +20,21 @@ built := $(target_dir)/$(if $(target),$(target)/)$(profile)
 programs := $(built)/daust $(built)/daustd
 sources := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
-# What cargo, its build scripts and the tests should know. Cargo names the linker in capitals.
-export CC CFLAGS CARGO
-export HERD_SYSCONFDIR := $(sysconfdir)
-export HERD_LOCALSTATEDIR := $(localstatedir)
+# What build scripts and daustd should know; nothing where it is as usual, so that `cargo build` by
+# hand finds the same and compiles nothing twice. Cargo names the linker in capitals.
+ifneq ($(CFLAGS),)
+export CFLAGS
+endif
 ifneq ($(linker),)
+export CC
 rust_target := $(or $(target),$(shell $(CARGO) -vV 2>/dev/null | sed -n 's/^host: //p'))
 export CARGO_TARGET_$(shell printf %s '$(rust_target)' | tr 'a-z-' 'A-Z_')_LINKER := $(linker)
+endif
+ifneq ($(sysconfdir),/etc)
+export HERD_CONFIGURATION := $(sysconfdir)/daust/daustd.toml
+endif
+ifneq ($(localstatedir),/var)
+export HERD_STATE_DIR := $(localstatedir)/lib/daust
 endif
 
 .PHONY: all check quick sim demo fmt install uninstall clean distclean dist help
@@ -47,7 +55,7 @@ $(programs) &: $(sources) config.mk
 	@touch $(programs)
 
 check quick: config.mk
-	@TARGET_DIR='$(target_dir)' ./tests/check $@
+	@CARGO='$(CARGO)' TARGET_DIR='$(target_dir)' ./tests/check $@
 
 sim: config.mk
 	SIM_SEEDS='$(or $(SEEDS),10000)' SIM_LARGE=1 $(CARGO) test --locked --profile sim --features testing --test sim -- --nocapture
@@ -76,6 +84,8 @@ install: all
 	    echo "install $(DESTDIR)$$to"; \
 	    install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
 	done
+	@sed -i 's|/etc/daust|$(sysconfdir)/daust|; s|/var/lib/daust|$(localstatedir)/lib/daust|' \
+	    '$(DESTDIR)$(mandir)/man8/daustd.8'
 ifneq ($(unitdir),no)
 	@echo 'install $(DESTDIR)$(unitdir)/daustd.service'
 	@mkdir -p '$(DESTDIR)$(unitdir)'

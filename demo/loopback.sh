@@ -11,7 +11,7 @@ met="hypervisor1 meets hypervisor2 by its first command; the others were told of
 far="the same, seen by another; and a command to a third"
 
 build() {
-    say "not root, or no nft or ip: seven daemons on loopback instead, without NAT"
+    say "no root, ip, nft or namespaces: seven daemons on loopback instead, without NAT"
     other=127.77.0.2:$port
 }
 

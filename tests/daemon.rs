@@ -6,7 +6,7 @@ use common::{DAUST, Daemon, Said, daust, wait_until};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 
 fn line(daemon: &Daemon, mark: &str) -> String {
@@ -131,6 +131,29 @@ fn detached_means_ready_and_a_failure_is_told() {
         said if said.status == 3 => Ok(()),
         said => Err(format!("{said:?}")),
     });
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let mut node = Daemon::prepared("node1");
+    let path = node.path("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let heard = |wanted: &str| {
+        let mut buffer = [0; 512];
+        loop {
+            let length = manager.recv(&mut buffer).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
+            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+    };
+    let mut command = node.command();
+    node.run(command.env("NOTIFY_SOCKET", &path));
+    heard("READY=1");
+    node.signal("-TERM");
+    heard("STOPPING=1");
+    assert_eq!(node.wait_end(), 0);
 }
 
 #[test]

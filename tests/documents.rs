@@ -57,6 +57,11 @@ fn every_option_of_daust_is_documented_and_completed() {
 }
 
 #[test]
+fn every_option_of_daustd_is_documented_and_completed() {
+    check_options(env!("CARGO_BIN_EXE_daustd"), &file("man/daustd.8"));
+}
+
+#[test]
 fn every_limit_is_documented_with_its_value() {
     let manual = file("man/herd.7");
     for (name, value, unit) in TABLE {

@@ -14,7 +14,15 @@ use std::str::FromStr;
 
 /// The port of every herd, UDP and TCP, unless `-P` says else.
 pub const PORT: u16 = 4040;
-const CONFIGURATION: &str = "/etc/daust/daustd.toml";
+/// Where root's files are, unless ./configure said else.
+const CONFIGURATION: &str = match option_env!("HERD_CONFIGURATION") {
+    Some(path) => path,
+    None => "/etc/daust/daustd.toml",
+};
+const STATE_DIR: &str = match option_env!("HERD_STATE_DIR") {
+    Some(path) => path,
+    None => "/var/lib/daust",
+};
 /// MeshNet's `timeout` at most, milliseconds: beyond it nobody would ever be found dead.
 const TIMEOUT_MAX_MS: u64 = 60_000;
 
@@ -119,7 +127,7 @@ impl Environment {
     fn state_dir(&self) -> Result<PathBuf, String> {
         match (&self.state_dir, &self.home) {
             (Some(given), _) => Ok(given.clone()),
-            (None, _) if self.root => Ok("/var/lib/daust".into()),
+            (None, _) if self.root => Ok(STATE_DIR.into()),
             (None, Some(home)) => Ok(home.join(".daust")),
             (None, None) => Err("HOME is not set: name a state directory with -S DIR".to_string()),
         }
@@ -355,7 +363,7 @@ mod tests {
     fn paths_of_root_and_of_others() {
         let got = run(&[], &root()).unwrap();
         assert_eq!(got.socket, Path::new("/run/daust/daust.sock"));
-        assert_eq!(got.state_dir, Path::new("/var/lib/daust"));
+        assert_eq!(got.state_dir, Path::new(STATE_DIR));
         let mut user = Environment { home: Some("/h".into()), ..Environment::default() };
         let got = run(&[], &user).unwrap();
         assert_eq!(got.socket, Path::new("/h/.daust/daust.sock"));

@@ -1,32 +1,57 @@
 //! Last seen, spread in the spare room of datagrams: a datagram says how long ago its sender's
-//! herd heard other nodes.
+//! herd heard the living, a byte each.
+//!
+//! What a node heard itself it tells as long as an age can be told. Hearsay it hands on only while
+//! it is fresh: each hand makes an age wrong by what the way took, and what echoes for long would
+//! never grow old.
 
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
-use crate::wire::message::Age;
+use crate::wire::message::Ages;
 
-/// Ages in one datagram.
-const AGES: usize = 16;
+/// Ages in one datagram: in a larger herd the stretches take turns.
+const AGES: usize = 128;
 
-/// Ages for the spare room of a datagram: those heard last come first.
-pub fn ages(t: &Tables, to: NodeId, room_bytes: usize) -> Vec<u8> {
-    let most = (room_bytes / Age::BYTES).min(AGES);
-    let mut freshest: Vec<(i64, NodeId)> = t
-        .roster
-        .live()
-        .filter(|(id, _)| *id != to)
-        .map(|(id, peer)| (-peer.heard_us, id))
-        .collect();
-    if freshest.len() > most {
-        freshest.select_nth_unstable(most);
-        freshest.truncate(most);
-    }
-    let mut out = Vec::new();
-    for (heard_us, id) in freshest {
-        let age_ms = (t.now.0 as i64 + heard_us).max(0) as u64 / 1_000;
-        if let Some(age) = Age::new(id, age_ms) {
-            age.write(&mut out);
+/// Hearsay older than this is not handed on, milliseconds.
+const HEARSAY_MS: u64 = 3_000;
+/// What is added for the way where its round trip is not measured, microseconds.
+const WAY_US: u64 = 100_000;
+
+/// The living, this node among them, in the order that ages are told in.
+fn living(t: &Tables) -> Vec<NodeId> {
+    let mut ids: Vec<NodeId> = t.roster.live().map(|(id, _)| id).collect();
+    let place = ids.partition_point(|id| *id < t.own.id);
+    ids.insert(place, t.own.id);
+    ids
+}
+
+/// The next stretch of ages for the spare room of a datagram.
+pub fn ages(t: &mut Tables, room_bytes: usize) -> Vec<u8> {
+    let living = living(t);
+    let room = room_bytes.saturating_sub(Ages::OFFSET_BYTES).min(AGES);
+    let offset = if t.ages_from < living.len() { t.ages_from } else { 0 };
+    let stretch = &living[offset..living.len().min(offset + room)];
+    let tenths = stretch.iter().map(|id| age_to_tell(t, *id)).collect();
+    t.ages_from = offset + stretch.len();
+    Ages { offset: offset as u16, tenths }.write()
+}
+
+fn age_to_tell(t: &Tables, id: NodeId) -> u8 {
+    let Some(peer) = t.roster.get(id) else { return Ages::UNTOLD };
+    let age_ms = peer.age_ms(t.now);
+    let tell = peer.heard_by == t.own.id || age_ms <= HEARSAY_MS;
+    if tell { Ages::tenths(age_ms) } else { Ages::UNTOLD }
+}
+
+/// What a datagram of `from` told, older by what the way took. Its list is ours.
+pub fn told(t: &mut Tables, from: NodeId, bytes: &[u8], refresh: bool) {
+    let Some(ages) = Ages::read(bytes) else { return };
+    let living = living(t);
+    let way_ms = t.routes.rtt_us(from).unwrap_or(WAY_US).div_ceil(1_000);
+    for (at, age_ms) in ages.iter() {
+        if let Some(id) = living.get(at).filter(|id| **id != from) {
+            let age_ms = if refresh { 0 } else { age_ms + way_ms };
+            t.roster.heard_elsewhere(*id, from, age_ms, t.arrived);
         }
     }
-    out
 }

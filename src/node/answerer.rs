@@ -6,14 +6,17 @@ use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::{NodeId, RequestId};
-use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS};
+use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS, REQUESTS_REMEMBERED};
 use crate::wire::message::{Answer, Ask, Body};
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Bytes of answers kept for asks that may be repeated.
 const KEPT_ANSWERS_BYTES: usize = 8 << 20;
+
+/// How long a request is known to be carried out.
+const SEEN_MS: u64 = ANSWER_MAX_MS + ANSWER_MS;
 
 struct Executed {
     answers: Vec<Answer>,
@@ -24,6 +27,10 @@ struct Executed {
 #[derive(Default)]
 pub struct Answerer {
     executed: BTreeMap<RequestId, Executed>,
+    /// What was carried out, oldest first: a stream that was cut may bring an ask again when its
+    /// answer is long forgotten.
+    seen: BTreeSet<RequestId>,
+    seen_since: VecDeque<(Time, RequestId)>,
     kept_bytes: usize,
 }
 
@@ -31,18 +38,27 @@ impl Answerer {
     /// Another node asks.
     pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, channel: Option<Channel>) {
         let request = RequestId { origin: from, number: ask.number };
+        if self.seen.contains(&request) && !self.executed.contains_key(&request) {
+            t.own.count("asks repeated too late");
+            return;
+        }
+        let carry = Carry::Channel(channel);
         if !self.executed.contains_key(&request) || t.own.has(Bug::ExecutedAgain) {
-            let answers =
-                if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
-                    let text = format!("its limit of {REQUESTS} requests under way is reached");
-                    vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
-                } else {
-                    execute(t, &ask.command)
-                };
+            if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
+                // Not carried out, so not remembered: a repeat may fare better.
+                t.own.count("asks refused at the limit of requests under way");
+                let text = format!("its limit of {REQUESTS} requests under way is reached");
+                let reply = Reply::Error(Failure::new(ErrorCode::Limit, text));
+                let answer = Answer { number: ask.number, part: 0, last: true, reply };
+                t.out.carry(from, Body::Answer(answer), carry);
+                return;
+            }
+            #[cfg(feature = "testing")]
+            t.own.executed.push(request);
+            let answers = execute(t, &ask.command);
             self.remember(t, request, ask.wait_ms, answers);
         }
         let Some(executed) = self.executed.get(&request) else { return };
-        let carry = Carry::Channel(channel);
         for answer in executed.answers.clone() {
             t.out.carry(from, Body::Answer(answer), carry);
         }
@@ -63,9 +79,24 @@ impl Answerer {
             .collect();
         let bytes = answers.iter().map(|answer| codec::encode(answer).len()).sum();
         self.kept_bytes += bytes;
+        self.see(request, t.now);
         // A late duplicate may still be on its way when the asker has given up.
         let until = t.now.plus_ms(wait_ms.min(ANSWER_MAX_MS) + ANSWER_MS);
         self.executed.insert(request, Executed { answers, bytes, until });
+    }
+
+    fn see(&mut self, request: RequestId, now: Time) {
+        if self.seen.insert(request) {
+            self.seen_since.push_back((now, request));
+        }
+        let over = |(at, _): &(Time, RequestId)| now.ms_since(*at) >= SEEN_MS;
+        while self.seen_since.len() > REQUESTS_REMEMBERED
+            || self.seen_since.front().is_some_and(over)
+        {
+            if let Some((_, request)) = self.seen_since.pop_front() {
+                self.seen.remove(&request);
+            }
+        }
     }
 
     pub fn tick(&mut self, t: &mut Tables) {

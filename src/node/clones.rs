@@ -2,6 +2,7 @@
 //! which draws a new identity and goes on.
 
 use crate::node::boundary::{Kept, Output};
+use crate::node::outbox::Notice;
 use crate::node::post::envelope;
 use crate::node::routes::Way;
 use crate::node::{Node, keeping};
@@ -90,7 +91,10 @@ impl Node {
         *self = Node::new(options, kept, seed, now);
         self.relay = relay;
         for (_, record, signed) in former {
+            let id = record.id();
             self.t.roster.put(record, signed, State::Suspect, now);
+            self.t.roster.set_unheard(id, true);
+            self.t.out.notice(Notice::Suspect(id));
         }
         let own = std::mem::replace(&mut self.t.out.outputs, outputs);
         self.t.out.outputs.extend(own);

@@ -161,6 +161,12 @@ pub fn find(t: &Tables, text: &str) -> Result<NodeId, Failure> {
     }
 }
 
+/// Whether a node that is known to live, or this one, is meant by what a person typed.
+pub fn is_alive(t: &Tables, text: &str) -> bool {
+    let alive = |id: NodeId| t.roster.get(id).is_some_and(|peer| peer.state == State::Alive);
+    fitting(t, text).into_iter().any(|id| id == t.own.id || alive(id))
+}
+
 fn fitting(t: &Tables, text: &str) -> Vec<NodeId> {
     let own = (t.own.id, &t.own.record.name);
     let mut fits = t.roster.by_name(text);

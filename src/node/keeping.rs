@@ -77,11 +77,14 @@ impl Keeping {
             }
             let state = if peer.state == State::Alive { State::Suspect } else { peer.state };
             t.roster.put(record, peer.record, state, t.now);
-            let age_ms = now_unix_s.saturating_sub(peer.heard_unix_s).saturating_mul(1_000);
+            // A second more: both clocks were cut to whole ones.
+            let age_s = now_unix_s.saturating_sub(peer.heard_unix_s).saturating_add(1);
+            let age_ms = age_s.saturating_mul(1_000);
             if let Some(known) = t.roster.get_mut(id) {
                 known.heard_us = t.now.0 as i64 - (age_ms.min(1 << 50) as i64) * 1_000;
                 known.reason = "not heard since this daemon started".to_string();
             }
+            t.roster.set_unheard(id, true);
         }
     }
 
@@ -114,7 +117,7 @@ impl Keeping {
                     codec::encode(&KeptPeer {
                         record: peer.signed.clone(),
                         state: peer.state,
-                        heard_unix_s: now_unix_s.saturating_sub(peer.age_ms(t.now) / 1_000),
+                        heard_unix_s: now_unix_s.saturating_sub(peer.age_ms(t.now).div_ceil(1_000)),
                     })
                 });
                 (format!("{PEER}{id}"), value)

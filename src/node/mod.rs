@@ -36,8 +36,8 @@ mod votes;
 pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why};
 
 use crate::wire::hello::Intent;
-use crate::wire::ids::{Generation, NodeId};
-use crate::wire::info::{Event, EventKind};
+use crate::wire::ids::NodeId;
+use crate::wire::info::{Event, EventKind, State};
 use crate::wire::limits::SLEPT_MS;
 use crate::wire::message::{Body, Nonce, Sync};
 use crate::wire::record::Record;
@@ -57,6 +57,8 @@ use tables::Tables;
 /// A turn this late may read what waited in a buffer, and for so long afterwards.
 const LATE_MS: u64 = 100;
 const DRAIN_MS: u64 = 200;
+/// News of a node is spread only if somebody heard it so lately.
+const SPREAD_MS: u64 = 3_000;
 /// A deadline that is already past means "very soon": the loop never spins.
 const SOON_MS: u64 = 10;
 
@@ -87,10 +89,7 @@ impl Node {
         rand::Rng::fill_bytes(&mut random, &mut secret);
         let (identity, keep) = keeping::identity(&kept, secret, options.suite);
         let noise = random.random();
-        let mut own = Own::new(identity, options, kept.start_counter, noise, now);
-        if own.has(Bug::OneGeneration) {
-            own.change(|record| record.generation = Generation::first(1));
-        }
+        let own = Own::new(identity, options, kept.start_counter, noise, now);
         let mut t = Tables {
             now,
             arrived: now,
@@ -99,6 +98,7 @@ impl Node {
             routes: Default::default(),
             out: Outbox::default(),
             random,
+            ages_from: 0,
         };
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);
@@ -125,6 +125,12 @@ impl Node {
 
     pub fn id(&self) -> NodeId {
         self.t.own.id
+    }
+
+    /// Asks of others carried out since the last call, for the simulator's checkers.
+    #[cfg(feature = "testing")]
+    pub fn take_executed(&mut self) -> Vec<crate::wire::ids::RequestId> {
+        std::mem::take(&mut self.t.own.executed)
     }
 
     /// Takes one input. Never blocks, never panics on what comes from outside.
@@ -331,12 +337,13 @@ impl Node {
         for entry in sync.entries {
             let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
             let new = !t.roster.contains(id);
+            let spread = spread && entry.state == State::Alive && entry.age_ms < SPREAD_MS;
             self.members.record(t, entry.record, entry.state, spread);
             if new && let Some(peer) = t.roster.get_mut(id) {
                 // Not heard by this node yet: the age is the other's.
                 peer.heard_us = i64::MIN;
             }
-            self.members.hearsay(t, id, entry.state);
+            self.members.hearsay(t, id, entry.state, entry.age_ms);
             let age_ms = entry.age_ms.saturating_add(under_way_ms);
             t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             self.keeping.changed(t, id);
@@ -353,6 +360,10 @@ impl Node {
                 self.notice(notice);
             } else if let Some(send) = self.t.out.sends.pop_front() {
                 self.transmit(send);
+            } else if let Some(subject) = self.t.roster.pushed_out.pop() {
+                self.members.forgotten(&mut self.t, subject);
+                self.votes.forget(subject.id);
+                self.keeping.changed(&self.t, subject.id);
             } else {
                 return;
             }
@@ -391,7 +402,9 @@ impl Node {
             }
             Notice::ProbeFailed(id) => self.votes.doubt(t, id),
             Notice::Verdict(verdict) => self.verdict(verdict),
-            Notice::AloneDown(subject, reason) => self.members.down(t, subject, reason.text()),
+            Notice::AloneDown(subject, reason) => {
+                self.members.down(t, subject, reason.text());
+            }
             Notice::SeenUp { id, by } => t.routes.go_around(id, by, t.now),
             Notice::CutOff => self.cut_off(),
             Notice::Up(id) => {
@@ -452,8 +465,9 @@ impl Node {
             if verdict.subject.generation == t.own.record.generation {
                 self.members.renew(t, verdict.subject.generation);
             }
-        } else if self.votes.accepts(t, &verdict) {
-            self.members.down(t, verdict.subject, verdict.reason.text());
+        } else if self.votes.accepts(t, &verdict)
+            && self.members.down(t, verdict.subject, verdict.reason.text())
+        {
             self.members.spread(t, &Rumor::Verdict(verdict));
             self.members.gossip_now(t);
         }

@@ -28,6 +28,9 @@ pub struct Own {
     /// Since when this node believes itself cut off.
     pub stale_since: Option<Time>,
     counters: BTreeMap<&'static str, u64>,
+    /// Asks of others carried out here, for the simulator's checkers.
+    #[cfg(feature = "testing")]
+    pub executed: Vec<crate::wire::ids::RequestId>,
 }
 
 impl Own {
@@ -71,6 +74,8 @@ impl Own {
             leaving: false,
             stale_since: None,
             counters: BTreeMap::new(),
+            #[cfg(feature = "testing")]
+            executed: Vec::new(),
         }
     }
 

@@ -24,14 +24,14 @@ pub enum Bug {
     NotNudged,
     /// Nodes that are gone are never greeted again.
     NotGreeted,
-    /// Every life has the same generation.
-    OneGeneration,
     /// Nobody is ever found to be hidden.
     NeverHidden,
     /// A parent is kept though it is silent.
     ParentKept,
     /// The question of a hello is not padded.
     NotPadded,
+    /// Not a bug but a liar: it votes down whoever it is asked about, and forges verdicts.
+    Lies,
     /// The goodbye is told to nobody.
     GoodbyeUntold,
 }

@@ -2,23 +2,26 @@
 //! Routing happens here and nowhere else.
 
 use crate::node::Node;
-use crate::node::ages::ages;
+use crate::node::ages::{ages, told};
 use crate::node::boundary::{Output, Socket};
 use crate::node::outbox::{Carry, Channel, Send};
 use crate::node::planted::Bug;
-use crate::node::roster::{Opened, stamp_checksum};
+use crate::node::roster::Opened;
 use crate::node::routes::Way;
 use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
-use crate::wire::message::{Age, Body, Envelope, Unsupported};
+use crate::wire::message::{Body, Envelope, Unsupported};
 use crate::wire::seal::OVERHEAD_BYTES;
 use rand::RngExt;
 use std::net::SocketAddr;
 
 /// Bytes an encoded envelope needs besides body and ages, at most.
 const ENVELOPE_BYTES: usize = 16;
+
+/// A datagram that waited longer than this is not handed on, milliseconds.
+const RELAY_LATE_MS: u64 = 500;
 
 /// How a message came, and so how to answer it.
 #[derive(Clone, Copy)]
@@ -77,6 +80,11 @@ impl Node {
             t.own.count("not relayed");
             return;
         }
+        // What waited here while we slept is old news: its ages would lie.
+        if t.now.ms_since(t.arrived) > RELAY_LATE_MS {
+            t.own.count("relayed too late");
+            return;
+        }
         let ways = t.routes.ways(header.destination, &t.own, &t.roster, t.now);
         let Some(way) = ways.into_iter().find(|way| way.address != from) else {
             t.own.count("not relayed");
@@ -91,7 +99,9 @@ impl Node {
     fn sealed(&mut self, way: Way, header: &Header, rest: &[u8]) {
         let t = &mut self.t;
         let id = header.sender;
-        if let Some((_, _)) = self.hellos.pending_key(id).and_then(|key| key.open(header, rest)) {
+        let proof = self.hellos.proof(header, rest);
+        let life = t.roster.get(id).map(|peer| peer.record.generation.start_counter());
+        if proof.is_some() && proof != life {
             self.hellos.proved(t, id, way);
         }
         if !t.roster.contains(id) {
@@ -101,6 +111,10 @@ impl Node {
         let start = t.own.record.generation.start_counter();
         match t.roster.open(header, rest, &t.own.identity, start, t.now) {
             Opened::Plain(plain) => {
+                // Of a life known before, only what is no replay proves anything.
+                if proof.is_some() && proof == life {
+                    self.hellos.proved(t, id, way);
+                }
                 let came = Came { way: Some(way), hops: header.hops, channel: None };
                 self.opened(id, came, &plain);
             }
@@ -154,17 +168,13 @@ impl Node {
 
     fn ages(&mut self, from: NodeId, came: Came, envelope: &Envelope) {
         let t = &mut self.t;
+        let Some(digest) = envelope.digest else { return };
         // A stream may deliver late: only a datagram's ages are worth something.
-        let ages = if came.way.is_some() { &envelope.ages[..] } else { &[] };
-        for age in Age::read_all(ages) {
-            if let Some(id) = t.roster.by_prefix(age.prefix).filter(|id| *id != from) {
-                let age_ms = if t.own.has(Bug::HearsayRefreshes) { 0 } else { age.age_ms() };
-                t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
-            }
+        if came.way.is_some() && digest == t.digest() {
+            let refresh = t.own.has(Bug::HearsayRefreshes);
+            told(t, from, &envelope.ages, refresh);
         }
-        if let Some(digest) = envelope.digest {
-            self.sync.digest(t, from, digest);
-        }
+        self.sync.digest(t, from, digest);
     }
 
     /// Routes, seals and sends one message.
@@ -211,8 +221,8 @@ impl Node {
             // spread what everybody wants.
             Body::Swim(_) | Body::HeartbeatAnswer(_) => {
                 let used = OVERHEAD_BYTES + ENVELOPE_BYTES + body.encode().len();
-                let ages = ages(t, to, DATAGRAM_BYTES.saturating_sub(used));
-                let digest = t.roster.digest() ^ stamp_checksum(t.own.id, &t.own.record);
+                let ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
+                let digest = t.digest();
                 codec::encode(&envelope(body, ages, Some(digest)))
             }
             _ => codec::encode(&envelope(body, Vec::new(), None)),

@@ -4,7 +4,7 @@
 //! number: a node that carried it out already repeats its answer and does nothing twice.
 
 use crate::node::boundary::Output;
-use crate::node::execute::{execute, find};
+use crate::node::execute::{execute, find, is_alive};
 use crate::node::outbox::{Carry, Occasion};
 use crate::node::planted::Bug;
 use crate::node::tables::Tables;
@@ -66,7 +66,7 @@ pub struct Relay {
 impl Relay {
     /// A local program asks. Gives a contact to greet first, if the request needs one.
     pub fn request(&mut self, t: &mut Tables, client: ClientId, request: Request) -> Option<Greet> {
-        if self.waiting.len() + self.parked.len() >= REQUESTS {
+        if self.waiting.len() + self.parked.len() + self.watching.len() >= REQUESTS {
             let text = format!("limit of {REQUESTS} requests under way reached");
             fail(t, client, request.number, "", Failure::new(ErrorCode::Limit, text), true);
             return None;
@@ -107,26 +107,18 @@ impl Relay {
         request: Request,
         text: &str,
     ) -> Option<Greet> {
-        let address = address_of(text, t.own.record.port);
-        match (find(t, text), address) {
-            (Ok(id), _) if id == t.own.id => self.here(t, client, &request, true),
-            (Ok(id), address) => {
-                let state = t.roster.get(id).map(|peer| peer.state);
-                let dead = matches!(state, Some(State::Down | State::Left));
-                match address {
-                    // What is typed as an address is greeted though its last node is dead.
-                    Some(address) if dead => return self.park(t, client, request, address),
-                    _ if dead => {
-                        let why = why_dead(t, id);
-                        fail(t, client, request.number, &t.name(id), why, true);
-                    }
-                    _ => self.ask(t, client, request, vec![id]),
-                }
+        // What is typed as an address is greeted if no node that is known to live bears it.
+        if let Some(address) = address_of(text, t.own.record.port).filter(|_| !is_alive(t, text)) {
+            return self.park(t, client, request, address);
+        }
+        match find(t, text) {
+            Ok(id) if id == t.own.id => self.here(t, client, &request, true),
+            Ok(id) if t.roster.get(id).is_some_and(|peer| peer.is_dead()) => {
+                let why = why_dead(t, id);
+                fail(t, client, request.number, &t.name(id), why, true);
             }
-            (Err(failure), Some(address)) if failure.code == ErrorCode::UnknownNode => {
-                return self.park(t, client, request, address);
-            }
-            (Err(failure), _) => fail(t, client, request.number, "", failure, true),
+            Ok(id) => self.ask(t, client, request, vec![id]),
+            Err(failure) => fail(t, client, request.number, "", failure, true),
         }
         None
     }
@@ -211,7 +203,11 @@ impl Relay {
     pub fn answered(&mut self, t: &mut Tables, from: NodeId, answer: Answer) {
         let Some(waiting) = self.waiting.get_mut(&answer.number) else { return };
         let Some(target) = waiting.targets.get_mut(&from) else { return };
-        if usize::from(answer.part) >= PARTS || answer.part < target.handed {
+        if usize::from(answer.part) >= PARTS {
+            t.own.count("answer parts over their limit");
+            return;
+        }
+        if answer.part < target.handed {
             return;
         }
         let number = answer.number;

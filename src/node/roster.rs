@@ -8,6 +8,7 @@ use crate::wire::ids::{Name, NodeId};
 use crate::wire::info::State;
 use crate::wire::limits::{NODES, REMEMBERED_DEAD};
 use crate::wire::record::Record;
+use crate::wire::rumor::Subject;
 use crate::wire::seal::{Identity, PairKey, ReplayWindow};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,9 @@ pub struct Peer {
     pub state_since: Time,
     /// Why it is suspect or down; empty otherwise.
     pub reason: String,
+    /// Remembered from before this daemon started, and no word of it since: a suspect that counts
+    /// as nobody until somebody heard it.
+    pub unheard: bool,
     /// Counts up: the lower one was known first.
     pub known_order: u64,
     /// When the herd last heard it, microseconds of our clock; before our boot it is negative.
@@ -57,7 +61,11 @@ struct Former {
 
 impl Peer {
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Alive | State::Suspect)
+        matches!(self.state, State::Alive | State::Suspect) && !self.unheard
+    }
+
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, State::Down | State::Left)
     }
 
     pub fn age_ms(&self, now: Time) -> u64 {
@@ -96,6 +104,8 @@ pub struct Roster {
     names: BTreeMap<Name, BTreeSet<NodeId>>,
     next_order: u64,
     digest: u32,
+    /// Forgotten at a limit: the other tables still hold them.
+    pub pushed_out: Vec<Subject>,
 }
 
 impl Roster {
@@ -150,8 +160,11 @@ impl Roster {
             self.digest ^= peer.checksum(id);
             return if later { Put::Later } else { Put::Changed };
         }
-        if self.len() >= NODES && !self.forget_one_dead() {
-            return Put::Full;
+        if self.len() >= NODES {
+            if self.is_full() {
+                return Put::Full;
+            }
+            self.forget_one_dead();
         }
         self.names.entry(record.name.clone()).or_default().insert(id);
         let peer = Peer::new(record, signed, state, self.next_order, now);
@@ -186,8 +199,20 @@ impl Roster {
     pub fn heard(&mut self, id: NodeId, own: NodeId, now: Time) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.heard_here = Some(now);
+            self.digest ^= peer.checksum(id);
+            peer.unheard = false;
+            self.digest ^= peer.checksum(id);
             peer.heard_us = peer.heard_us.max(now.0 as i64);
             peer.heard_by = own;
+        }
+    }
+
+    /// Remembered, not heard yet; or, with `false`, somebody heard it.
+    pub fn set_unheard(&mut self, id: NodeId, unheard: bool) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            self.digest ^= peer.checksum(id);
+            peer.unheard = unheard;
+            self.digest ^= peer.checksum(id);
         }
     }
 
@@ -252,12 +277,17 @@ impl Roster {
                 .any(|other| other.is_live() && other.record.addresses.first() == address)
     }
 
-    fn forget_one_dead(&mut self) -> bool {
+    /// Whether no new node finds room: the limit is reached and nobody is dead.
+    pub fn is_full(&self) -> bool {
+        self.len() >= NODES && self.iter().all(|(_, peer)| peer.is_live())
+    }
+
+    fn forget_one_dead(&mut self) {
         let dead = self.iter().filter(|(_, peer)| !peer.is_live());
-        let Some((id, _)) = dead.min_by_key(|(_, peer)| peer.heard_us) else { return false };
+        let Some((id, peer)) = dead.min_by_key(|(_, peer)| peer.heard_us) else { return };
         log::warn!(target: "roster", "forgot {id}: the limit of known nodes is reached and it was silent for longest");
+        self.pushed_out.push(Subject { id, generation: peer.record.generation });
         self.forget(id);
-        true
     }
 
     fn keep_dead_within_limit(&mut self) {
@@ -342,6 +372,7 @@ impl Peer {
             state,
             state_since: now,
             reason: String::new(),
+            unheard: false,
             known_order,
             heard_us: NEVER_US,
             heard_here: None,

@@ -2,7 +2,7 @@
 
 use crate::node::outbox::Outbox;
 use crate::node::own::Own;
-use crate::node::roster::Roster;
+use crate::node::roster::{Roster, stamp_checksum};
 use crate::node::routes::{Routes, Way};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -24,6 +24,8 @@ pub struct Tables {
     pub routes: Routes,
     pub out: Outbox,
     pub random: StdRng,
+    /// Where in the list of the living the next ages to tell begin.
+    pub ages_from: usize,
 }
 
 impl Tables {
@@ -37,6 +39,12 @@ impl Tables {
 
     pub fn name(&self, id: NodeId) -> String {
         self.roster.shown_name(id, (self.own.id, &self.own.record.name))
+    }
+
+    /// A checksum over the records of the living, this node's among them: whoever has the same one
+    /// has the same list.
+    pub fn digest(&self) -> u32 {
+        self.roster.digest() ^ stamp_checksum(self.own.id, &self.own.record)
     }
 
     /// Live nodes other than `except`, in random order.

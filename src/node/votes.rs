@@ -14,7 +14,7 @@ use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::VOTERS;
 use crate::wire::message::{Ballot, Body, Down, Nonce, Vote};
-use crate::wire::rumor::{Reason, SignedVote, Subject, Verdict};
+use crate::wire::rumor::{Reason, Rumor, SignedVote, Subject, Verdict};
 use crate::wire::time::Time;
 use rand::RngExt;
 use std::collections::BTreeMap;
@@ -196,23 +196,28 @@ impl Votes {
         if fresh && verdict.reason == Reason::Silent {
             return false;
         }
+        if verdict.votes.len() > VOTERS {
+            t.own.count("verdicts over the limit of voters");
+            return false;
+        }
         let mut voters: Vec<NodeId> = verdict.votes.iter().map(|vote| vote.voter).collect();
         voters.sort_unstable();
         voters.dedup();
         let enough = needed(t.own.options.threshold, verdict.answered.max(voters.len() as u32));
         let suite = t.own.options.suite;
-        let authentic = verdict.votes.iter().all(|vote| {
-            let keys = if vote.voter == t.own.id {
-                Some(t.own.identity.public())
-            } else {
-                t.roster.get(vote.voter).map(|peer| peer.record.keys())
-            };
-            vote.voter != subject.id
-                && vote.voter != verdict.issuer
-                && keys.is_some_and(|keys| {
-                    vote.is_authentic(suite, &keys, subject, verdict.ballot, verdict.issuer)
-                })
-        });
+        let keys = |id: NodeId| match id == t.own.id {
+            true => Some(t.own.identity.public()),
+            false => t.roster.get(id).map(|peer| peer.record.keys()),
+        };
+        let passed = keys(verdict.issuer).is_some_and(|keys| verdict.is_authentic(suite, &keys));
+        let authentic = passed
+            && verdict.votes.iter().all(|vote| {
+                vote.voter != subject.id
+                    && vote.voter != verdict.issuer
+                    && keys(vote.voter).is_some_and(|keys| {
+                        vote.is_authentic(suite, &keys, subject, verdict.ballot, verdict.issuer)
+                    })
+            });
         if t.own.has(Bug::VotesUnchecked) {
             return true;
         }
@@ -223,7 +228,32 @@ impl Votes {
         true
     }
 
+    /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.
+    fn lie(&mut self, t: &mut Tables) {
+        let others = t.some_live(t.own.id);
+        for id in &others {
+            let Some(peer) = t.roster.get(*id) else { continue };
+            let subject = Subject { id: *id, generation: peer.record.generation };
+            let issuer = if t.random.random() { t.own.id } else { others[0] };
+            let vote = SignedVote::sign(&t.own.identity, subject, 1, issuer);
+            let verdict = Verdict {
+                subject,
+                ballot: 1,
+                issuer,
+                reason: Reason::ProcessGone,
+                answered: 1,
+                votes: vec![vote],
+                signature: [0; 64],
+            };
+            let rumor = Rumor::Verdict(verdict.sign(&t.own.identity));
+            t.out.send(others[others.len() - 1], Body::Tell(rumor));
+        }
+    }
+
     pub fn tick(&mut self, t: &mut Tables) {
+        if t.own.has(Bug::Lies) && t.random.random_bool(0.2) {
+            self.lie(t);
+        }
         self.probe(t);
         self.answer_inquiries(t);
         let ids: Vec<NodeId> = self.ballots.keys().copied().collect();
@@ -279,6 +309,7 @@ impl Votes {
             }
         }
         for (issuer, number, subject, down) in answers {
+            let down = if t.own.has(Bug::Lies) { Some(Reason::Silent) } else { down };
             self.vote(t, issuer, number, subject, down);
             if let Some(inquiry) = self.inquiries.get_mut(&(issuer, number)) {
                 inquiry.answered = true;
@@ -379,14 +410,16 @@ impl Votes {
             || down.iter().any(|(_, reason)| *reason == Reason::ProcessGone);
         self.outcomes.push((t.now, true));
         self.rests.remove(&id);
-        t.out.notice(Notice::Verdict(Verdict {
+        let verdict = Verdict {
             subject: ballot.subject,
             ballot: ballot.number,
             issuer: t.own.id,
             reason: if gone { Reason::ProcessGone } else { Reason::Silent },
             answered,
             votes: down.into_iter().map(|(vote, _)| vote).collect(),
-        }));
+            signature: [0; 64],
+        };
+        t.out.notice(Notice::Verdict(verdict.sign(&t.own.identity)));
     }
 
     fn seen_up_by_others(&mut self, t: &mut Tables, id: NodeId) {

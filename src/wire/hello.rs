@@ -57,7 +57,7 @@ pub struct Hello {
 }
 
 /// Why a hello is refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode)]
 #[cbor(index_only)]
 pub enum Refusal {
     #[n(0)]
@@ -75,6 +75,31 @@ pub enum Refusal {
     WrongHerd,
     #[n(5)]
     Stopping,
+    /// A named limit is reached (new ids a source).
+    #[n(6)]
+    Crowded,
+    /// A reason that only a newer program knows.
+    #[n(7)]
+    Other,
+}
+
+/// A newer program's reason is still a refusal.
+impl<'b, C> Decode<'b, C> for Refusal {
+    fn decode(
+        d: &mut minicbor::Decoder<'b>,
+        _: &mut C,
+    ) -> Result<Refusal, minicbor::decode::Error> {
+        Ok(match d.u32()? {
+            0 => Refusal::Version,
+            1 => Refusal::PublicAddress,
+            2 => Refusal::UnknownNode,
+            3 => Refusal::Full,
+            4 => Refusal::WrongHerd,
+            5 => Refusal::Stopping,
+            6 => Refusal::Crowded,
+            _ => Refusal::Other,
+        })
+    }
 }
 
 impl Refusal {
@@ -90,6 +115,8 @@ impl Refusal {
             Refusal::Full => "its limit of known nodes is reached",
             Refusal::WrongHerd => "it belongs to another herd",
             Refusal::Stopping => "it is stopping",
+            Refusal::Crowded => "its limit of new ids a source is reached; try again in a minute",
+            Refusal::Other => "for a reason that only its newer program knows",
         }
     }
 }

@@ -50,6 +50,9 @@ pub const REMEMBERED_DEAD: usize = 1_024;
 pub const NEW_IDS_PER_MINUTE: u32 = 64;
 /// Requests under way at once, own and others' together.
 pub const REQUESTS: usize = 1_024;
+/// Requests of others remembered as carried out, so that none is carried out twice; the oldest
+/// goes first.
+pub const REQUESTS_REMEMBERED: usize = 16_384;
 /// How long the answer to a request is waited for unless `-t` says else, milliseconds.
 pub const ANSWER_MS: u64 = 5_000;
 /// Longest time-out a request may ask for, milliseconds.
@@ -58,6 +61,12 @@ pub const ANSWER_MAX_MS: u64 = 600_000;
 pub const PENDING_HELLOS: usize = 256;
 /// Hellos answered in one second, all sources together.
 pub const HELLOS_PER_SECOND: u32 = 256;
+/// Hellos answered in one second for one source address and port.
+pub const HELLOS_PER_SOURCE: u32 = 4;
+/// Sources counted for the limits of hellos; while so many greet, others wait.
+pub const HELLO_SOURCES: usize = 1_024;
+/// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
+pub const CONTACTS: usize = 256;
 /// Interval of heartbeats to a home, milliseconds.
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Heartbeats missed in a row before a home counts as silent.
@@ -143,10 +152,14 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("reply part", PART_BYTES as u64, "bytes"),
     ("parts a reply", PARTS as u64, ""),
     ("requests under way", REQUESTS as u64, ""),
+    ("requests remembered", REQUESTS_REMEMBERED as u64, ""),
     ("answer wait", ANSWER_MS, "ms"),
     ("answer wait at most", ANSWER_MAX_MS, "ms"),
     ("pending hellos", PENDING_HELLOS as u64, ""),
     ("hellos", HELLOS_PER_SECOND as u64, "a second"),
+    ("hellos a source", HELLOS_PER_SOURCE as u64, "a second"),
+    ("hello sources", HELLO_SOURCES as u64, ""),
+    ("contacts", CONTACTS as u64, ""),
     ("heartbeat", HEARTBEAT_MS, "ms"),
     ("heartbeats missed", HEARTBEATS_MISSED, ""),
     ("timeout", TIMEOUT_MS, "ms"),

@@ -7,7 +7,7 @@
 
 use crate::wire::codec;
 use crate::wire::command::Command;
-use crate::wire::ids::{Generation, NodeId};
+use crate::wire::ids::Generation;
 use crate::wire::info::State;
 use crate::wire::reply::Reply;
 use crate::wire::rumor::{Reason, Rumor, Subject};
@@ -20,7 +20,7 @@ pub struct Envelope {
     pub number: u16,
     #[cbor(n(1), with = "minicbor::bytes")]
     pub body: Vec<u8>,
-    /// Spare room: how long ago the sender's herd heard other nodes; see [`Age`].
+    /// Spare room: how long ago the sender's herd heard other nodes; see [`Ages`].
     #[cbor(n(2), with = "minicbor::bytes")]
     pub ages: Vec<u8>,
     /// A checksum over the records of the living the sender knows: where it differs for long,
@@ -268,47 +268,45 @@ impl Body {
     }
 }
 
-/// How long ago the herd heard a node: the first 4 bytes of its id and one byte, the age in steps
-/// of 100 ms, rounded up. Five bytes, so that many fit into spare room; whoever knows two ids with
-/// the same beginning skips the entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Age {
-    pub prefix: [u8; 4],
-    pub tenths: u8,
+/// How long ago the herd heard other nodes: a stretch of the list of the living (the sender among
+/// them), in the order of their ids. It begins at an offset (2 bytes, big endian) and goes on with a
+/// byte a node, the age in steps of 100 ms, rounded up. Sender and receiver mean the same list if
+/// the digest in the same envelope is the receiver's own; else the stretch is of no use.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ages {
+    pub offset: u16,
+    pub tenths: Vec<u8>,
 }
 
-impl Age {
-    pub const BYTES: usize = 5;
-    pub const MAX_MS: u64 = 25_400;
+impl Ages {
+    /// The byte that says that no age is told.
+    pub const UNTOLD: u8 = 255;
+    pub const OFFSET_BYTES: usize = 2;
 
-    pub fn new(id: NodeId, age_ms: u64) -> Option<Age> {
-        if age_ms > Age::MAX_MS {
-            return None;
-        }
-        let prefix = id.to_bytes()[..4].try_into().expect("four bytes of eight");
-        Some(Age { prefix, tenths: age_ms.div_ceil(100) as u8 })
+    pub fn tenths(age_ms: u64) -> u8 {
+        age_ms.div_ceil(100).min(u64::from(Ages::UNTOLD)) as u8
     }
 
-    pub fn age_ms(self) -> u64 {
-        u64::from(self.tenths) * 100
+    pub fn write(&self) -> Vec<u8> {
+        [&self.offset.to_be_bytes()[..], &self.tenths].concat()
     }
 
-    pub fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.prefix);
-        out.push(self.tenths);
+    pub fn read(bytes: &[u8]) -> Option<Ages> {
+        let (offset, tenths) = bytes.split_first_chunk::<{ Ages::OFFSET_BYTES }>()?;
+        Some(Ages { offset: u16::from_be_bytes(*offset), tenths: tenths.to_vec() })
     }
 
-    pub fn read_all(bytes: &[u8]) -> impl Iterator<Item = Age> + '_ {
-        bytes.chunks_exact(Age::BYTES).map(|chunk| Age {
-            prefix: chunk[..4].try_into().expect("four bytes of five"),
-            tenths: chunk[4],
-        })
+    /// Place in the list and age in milliseconds of each node told of.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let told = self.tenths.iter().enumerate().filter(|(_, tenths)| **tenths != Ages::UNTOLD);
+        told.map(|(at, tenths)| (usize::from(self.offset) + at, u64::from(*tenths) * 100))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ids::NodeId;
 
     fn all() -> Vec<Body> {
         let nonce = Nonce { nonce: 7 };
@@ -363,13 +361,15 @@ mod tests {
 
     #[test]
     fn ages_round_up_and_end() {
-        let age = Age::new(NodeId(u64::MAX), 101).unwrap();
-        assert_eq!(age.age_ms(), 200);
-        assert!(Age::new(NodeId(1), Age::MAX_MS).is_some());
-        assert!(Age::new(NodeId(1), Age::MAX_MS + 1).is_none());
-        let mut bytes = Vec::new();
-        age.write(&mut bytes);
-        bytes.push(0);
-        assert_eq!(Age::read_all(&bytes).collect::<Vec<_>>(), [age]);
+        assert_eq!(Ages::tenths(0), 0);
+        assert_eq!(Ages::tenths(101), 2);
+        assert_eq!(Ages::tenths(25_400), 254);
+        assert_eq!(Ages::tenths(25_401), Ages::UNTOLD);
+        assert_eq!(Ages::tenths(u64::MAX), Ages::UNTOLD);
+        let ages = Ages { offset: 300, tenths: vec![2, Ages::UNTOLD, 0] };
+        let read = Ages::read(&ages.write()).unwrap();
+        assert_eq!(read.iter().collect::<Vec<_>>(), [(300, 200), (302, 0)]);
+        assert_eq!(Ages::read(&[1]), None);
+        assert_eq!(Ages::read(&[0, 0]), Some(Ages::default()));
     }
 }

@@ -141,18 +141,20 @@ struct Seeded {
     seed: [u8; 32],
 }
 
-struct SeededRandom(rand::rngs::StdRng);
+/// The seed is the ephemeral key, the one random thing of a handshake: asked for again, it fails.
+struct Once(Option<[u8; 32]>);
 
-impl Random for SeededRandom {
+impl Random for Once {
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), snow::Error> {
-        rand::Rng::fill_bytes(&mut self.0, out);
+        let seed = self.0.take().filter(|seed| seed.len() == out.len());
+        out.copy_from_slice(&seed.ok_or(snow::Error::Rng)?);
         Ok(())
     }
 }
 
 impl CryptoResolver for Seeded {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(SeededRandom(rand::SeedableRng::from_seed(self.seed))))
+        Some(Box::new(Once(Some(self.seed))))
     }
 
     fn resolve_dh(&self, choice: &snow::params::DHChoice) -> Option<Box<dyn Dh>> {

@@ -59,7 +59,7 @@ impl Failure {
 }
 
 /// The one list of error codes, for the command line, JSON and C alike. Numbers are never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode)]
 #[cbor(index_only)]
 pub enum ErrorCode {
     /// Nobody in the herd is called that.
@@ -89,9 +89,30 @@ pub enum ErrorCode {
     /// The daemon is stopping.
     #[n(8)]
     Stopping,
-    /// A fault of ours, or a damaged answer.
+    /// A fault of ours, a damaged answer, or a code that only a newer program knows.
     #[n(9)]
     Internal,
+}
+
+/// A newer program's code is still an error, and its detail says which.
+impl<'b, C> Decode<'b, C> for ErrorCode {
+    fn decode(
+        d: &mut minicbor::Decoder<'b>,
+        _: &mut C,
+    ) -> Result<ErrorCode, minicbor::decode::Error> {
+        Ok(match d.u32()? {
+            0 => ErrorCode::UnknownNode,
+            1 => ErrorCode::Ambiguous,
+            2 => ErrorCode::NoAnswer,
+            3 => ErrorCode::Unreachable,
+            4 => ErrorCode::Unsupported,
+            5 => ErrorCode::Refused,
+            6 => ErrorCode::Limit,
+            7 => ErrorCode::Invalid,
+            8 => ErrorCode::Stopping,
+            _ => ErrorCode::Internal,
+        })
+    }
 }
 
 impl ErrorCode {

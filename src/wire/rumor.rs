@@ -41,6 +41,25 @@ pub struct Verdict {
     /// Those who saw it down.
     #[n(5)]
     pub votes: Vec<SignedVote>,
+    /// The issuer's, over all of the above: nobody passes a verdict in another's name.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
+}
+
+impl Verdict {
+    fn signed_bytes(&self) -> Vec<u8> {
+        let unsigned = Verdict { signature: [0; 64], ..self.clone() };
+        [&b"herd verdict v1"[..], &crate::wire::codec::encode(&unsigned)].concat()
+    }
+
+    pub fn sign(mut self, identity: &Identity) -> Verdict {
+        self.signature = identity.sign(&self.signed_bytes());
+        self
+    }
+
+    pub fn is_authentic(&self, suite: Suite, issuer: &PublicKeys) -> bool {
+        verify(suite, issuer, &self.signed_bytes(), &self.signature)
+    }
 }
 
 /// Which life of which node.

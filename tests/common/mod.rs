@@ -15,7 +15,7 @@ pub const DAUST: &str = env!("CARGO_BIN_EXE_daust");
 pub const DAUSTD: &str = env!("CARGO_BIN_EXE_daustd");
 
 /// How long anything that must happen may take on a busy machine. Only a failing test waits it out.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries until it is so; gives what was found, or fails with the last word on why not.
 pub fn wait_until<T, E: Display>(what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {

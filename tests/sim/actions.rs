@@ -91,7 +91,7 @@ impl World {
             started_unix_s: self.unix_s(),
             program: "daustd sim".to_string(),
             suite: self.suite,
-            planted: self.planted,
+            planted: machine.spec.planted.or(self.planted),
             ..Options::default()
         }
     }
@@ -199,6 +199,9 @@ impl World {
         }
         trace::line(|| format!("{} goes on", self.machines[id].spec.name));
         self.machines[id].paused = false;
+        if let Some(process) = self.machines[id].process.as_mut() {
+            process.left_us = process.left_us.map(|_| self.now_us);
+        }
         self.disturbed(id);
         let mut waiting = std::mem::take(&mut self.machines[id].backlog);
         while !waiting.is_empty() {

@@ -166,7 +166,8 @@ impl World {
     pub(crate) fn check_second(&mut self) {
         for id in 0..self.machines.len() {
             if self.machines[id].paused {
-                self.checkers.requests.delay(id, self.now_us + GRACE_MS * 1_000);
+                let until_us = self.now_us + (ANSWER_MS + GRACE_MS) * 1_000;
+                self.checkers.requests.delay(id, until_us);
             }
         }
         self.require(self.checkers.requests.overdue(self.now_us));
@@ -186,6 +187,8 @@ impl World {
         if leaving {
             return;
         }
+        // What is due now is done first, so that nothing changes between the two answers.
+        self.turn(id, std::iter::empty());
         let rows = self.list(id);
         let tree = self.tree(id);
         let name = self.machines[id].spec.name.clone();

@@ -331,7 +331,8 @@ pub fn tree(rows: &[NodeInfo], tree: &[TraceRow]) -> Result<(), String> {
     // A dead node whose name and address a live one took need not be shown.
     let needed: BTreeSet<NodeId> = drawn.filter(|row| !row.replaced).map(|row| row.id).collect();
     if let Some(missing) = needed.difference(&seen).next() {
-        return Err(format!("the tree lacks {missing}"));
+        let row = rows.iter().find(|row| row.id == *missing);
+        return Err(format!("the tree lacks {missing}: {row:?}, tree {tree:?}"));
     }
     if let Some(extra) = seen.difference(&listed).next() {
         return Err(format!("the tree holds {extra}, which left or is not listed"));

@@ -90,6 +90,8 @@ pub struct Spec {
     pub name: String,
     pub homes: Vec<SocketAddr>,
     pub deadend: bool,
+    /// A bug in this machine's program alone.
+    pub planted: Option<herd::node::planted::Bug>,
 }
 
 pub struct Process {

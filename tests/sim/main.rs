@@ -1,7 +1,7 @@
 //! The simulator: whole nodes on virtual time and a virtual network, everything from one seed.
 //!
 //! `cargo test --profile sim --features testing --test sim` runs all; `SIM_SEED=n` replays one
-//! seed, `SIM_SEEDS=n` sets how many the swarm runs, `SIM_SECONDS=n` ends it after that time.
+//! seed, `SIM_SEEDS=n` sets how many the swarm runs, `SIM_SECONDS=n` ends it after that time, `SIM_ALL=1` does not stop at the first failure.
 
 mod actions;
 mod ask;
@@ -13,6 +13,7 @@ mod liar;
 mod machine;
 mod nat;
 mod net;
+mod planted;
 mod queue;
 mod runner;
 mod scenarios;
@@ -36,6 +37,7 @@ promises! {
     join_eight: join::eight, 10;
     join_hundred: join::hundred, 2;
     last_seen_living: last_seen::living, 3;
+    last_seen_hundred: last_seen::hundred, 1;
     last_seen_dead: last_seen::dead, 3;
     goodbye_leave: goodbye::leave, 10;
     goodbye_home: goodbye::home_leaves, 5;
@@ -78,6 +80,7 @@ promises! {
     hostile_garbage: hostile::garbage, 3;
     hostile_bent: hostile::bent, 3;
     hostile_invented: hostile::invented, 2;
+    hostile_liar: hostile::lone_liar, 3;
 }
 
 /// A thousand nodes at once: only when `SIM_LARGE` is set, as `make sim` does.

@@ -76,6 +76,12 @@ fn number(variable: &str) -> Option<u64> {
     })
 }
 
+/// What this thread computed so far.
+fn cpu_time() -> Duration {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    nix::time::clock_gettime(clock).expect("every thread has this clock").into()
+}
+
 /// One promise over a few seeds, or over the one of `SIM_SEED`.
 pub fn check(name: &str, seeds: u64, scenario: Scenario) {
     let chosen = number("SIM_SEED");
@@ -99,6 +105,7 @@ pub fn swarm(name: &str, default_seeds: u64, scenario: Scenario) {
     let first = number("SIM_FIRST").unwrap_or(0);
     let seeds = number("SIM_SEEDS").unwrap_or(default_seeds);
     let budget = number("SIM_SECONDS").map(Duration::from_secs);
+    let all = std::env::var_os("SIM_ALL").is_some();
     let next = AtomicU64::new(first);
     let (ran, lived_us, datagrams) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let began = Instant::now();
@@ -109,16 +116,20 @@ pub fn swarm(name: &str, default_seeds: u64, scenario: Scenario) {
             if seed >= first + seeds || budget.is_some_and(|budget| began.elapsed() > budget) {
                 return (None, busy);
             }
-            let start = Instant::now();
+            let start = cpu_time();
             let outcome = run_seed(seed, scenario, None);
             let again = seed % TWICE_EACH == 0 && outcome.failure.is_none();
             let differs = again && run_seed(seed, scenario, None).hash != outcome.hash;
-            busy += start.elapsed();
+            busy += cpu_time() - start;
             ran.fetch_add(1, Ordering::Relaxed);
             lived_us.fetch_add(outcome.lived_us, Ordering::Relaxed);
             datagrams.fetch_add(outcome.datagrams, Ordering::Relaxed);
             let differs = differs.then(|| "run twice, it gives two hashes".to_string());
             if let Some(failure) = outcome.failure.or(differs) {
+                if all {
+                    println!("seed {seed}: {}", failure.replace('\n', " "));
+                    continue;
+                }
                 next.store(first + seeds, Ordering::Relaxed);
                 return (Some((seed, failure)), busy);
             }
@@ -131,7 +142,7 @@ pub fn swarm(name: &str, default_seeds: u64, scenario: Scenario) {
     let busy_s: f64 = results.iter().map(|(_, busy)| busy.as_secs_f64()).sum();
     let hours = lived_us.load(Ordering::Relaxed) as f64 / 3.6e9;
     println!(
-        "{name}: {} seeds, {hours:.1} node-hours, {} datagrams, {busy_s:.1} s of two threads, {:.1} node-hours a second of each",
+        "{name}: {} seeds, {hours:.1} node-hours, {} datagrams, {busy_s:.1} s of CPU, {:.1} node-hours a second of CPU",
         ran.load(Ordering::Relaxed),
         datagrams.load(Ordering::Relaxed),
         hours / busy_s.max(0.001),

@@ -301,15 +301,19 @@ impl World {
 
     fn wake(&mut self, machine: MachineId, life: u32) {
         let one = &mut self.machines[machine];
-        if one.life != life || one.paused {
+        if one.life != life {
             return;
         }
         let time = one.time(self.now_us);
+        let paused = one.paused;
         let Some(process) = one.process.as_mut() else { return };
         if process.wake_us > self.now_us {
             return;
         }
         process.wake_us = u64::MAX;
+        if paused {
+            return;
+        }
         if process.node.deadline().is_some_and(|(due, _)| due <= time) {
             self.count_wake(machine);
             self.turn(machine, std::iter::empty());
@@ -334,8 +338,16 @@ impl World {
             process.node.handle(time, stimulus.as_input());
         }
         process.node.tick(time);
+        let life = machine.life;
+        let executed = process.node.take_executed();
         let mut outputs = std::mem::take(&mut self.outputs);
         outputs.extend(std::iter::from_fn(|| process.node.poll()));
+        for request in executed {
+            let run = self.checkers.executed.run(id, life, request.origin, request.number);
+            if let Err(fault) = run {
+                self.fail(fault);
+            }
+        }
         if outputs.len() > OUTPUTS_PER_TURN {
             self.fail(format!(
                 "{} puts out {} in one turn",

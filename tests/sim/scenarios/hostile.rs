@@ -1,8 +1,9 @@
 //! Garbage, bent datagrams, invented nodes and lies: nothing panics, honest nodes keep working.
 
-use super::{herd, require_all_ping, require_nobody_down};
+use super::{herd, phone, require_all_ping, require_nobody_down};
 use crate::liar::{Liar, mutate};
 use crate::world::{Origin, World};
+use herd::node::planted::Bug;
 use herd::wire::limits::{NEW_IDS_PER_MINUTE, NODES};
 use rand::RngExt;
 
@@ -43,6 +44,18 @@ pub fn bent(world: &mut World) {
     require_nobody_down(world, 0, &[ids[4]]);
     world.liar = None;
     world.require_agreement(60_000);
+}
+
+/// A lone liar among ten, with good keys: it calls nobody down.
+pub fn lone_liar(world: &mut World) {
+    let ids = world.machines(10);
+    phone(world, ids[0]);
+    world.machines[ids[7]].spec.planted = Some(Bug::Lies);
+    world.start_all();
+    world.require_agreement(10_000);
+    world.run_ms(60_000);
+    world.require_agreement(0);
+    require_nobody_down(world, 0, &[]);
 }
 
 /// A flood of invented nodes from one address: bounded, and the real ones stay.

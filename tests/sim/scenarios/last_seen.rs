@@ -40,3 +40,24 @@ pub fn dead(world: &mut World) {
         }
     }
 }
+
+/// A hundred nodes: everybody's age is known to everybody.
+pub fn hundred(world: &mut World) {
+    let ids = world.machines(100);
+    super::phone(world, ids[0]);
+    world.start_all();
+    world.require_agreement(10_000);
+    world.run_ms(20_000);
+    let mut worst_ms = 0;
+    for _ in 0..5 {
+        world.run_ms(1_000);
+        for id in &ids {
+            let rows = world.list(*id);
+            worst_ms = worst_ms.max(rows.iter().map(|row| row.last_seen_ms).max().unwrap_or(0));
+        }
+    }
+    eprintln!("worst age {worst_ms}");
+    if worst_ms > FRESH_MS {
+        world.fail(format!("an age of {worst_ms} ms is shown"));
+    }
+}

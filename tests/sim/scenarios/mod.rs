@@ -20,6 +20,7 @@ pub mod swarm;
 use crate::machine::MachineId;
 use crate::world::World;
 use herd::wire::command::{Command, Scope};
+use herd::wire::ids::NodeId;
 use herd::wire::info::{NodeInfo, State};
 use herd::wire::reply::Reply;
 use std::collections::BTreeSet;
@@ -115,10 +116,13 @@ pub fn require_ping(world: &mut World, from: MachineId, to: MachineId) {
 
 /// Nobody was shown down by anybody from `since_us` on but the machines named.
 pub fn require_nobody_down(world: &mut World, since_us: u64, but: &[MachineId]) {
-    let wrong = world.checkers.shown.downs.iter().find(|(at_us, _, subject)| {
-        *at_us >= since_us
-            && world.checkers.truth.machine(*subject).is_none_or(|machine| !but.contains(&machine))
-    });
+    let lives = |id: &NodeId| {
+        let machine = world.checkers.truth.machine(*id);
+        machine.is_some_and(|one| world.machines[one].id == Some(*id) && !but.contains(&one))
+    };
+    let downs = &world.checkers.shown.downs;
+    let wrong =
+        downs.iter().find(|(at_us, _, subject)| *at_us >= since_us && lives(subject)).copied();
     if let Some((at_us, observer, subject)) = wrong {
         world.fail(format!("machine {observer} showed {subject} down at {} ms", at_us / 1_000));
     }

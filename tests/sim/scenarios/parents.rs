@@ -3,7 +3,11 @@
 use super::{phone, require_all_ping, require_nobody_down, require_ping, row};
 use crate::machine::MachineId;
 use crate::nat::Kind;
+use crate::world::Origin;
 use crate::world::World;
+use herd::wire::command::{Command, Scope};
+use herd::wire::header;
+use herd::wire::reply::Reply;
 
 /// A hypervisor that runs no daustd any more, and children behind it.
 fn orphaned(world: &mut World, children: usize) -> (Vec<MachineId>, Vec<MachineId>) {
@@ -87,6 +91,28 @@ pub fn deadend(world: &mut World) {
     if parent.is_empty() || parent == world.machines[top[0]].spec.name {
         world.fail(format!("the child of a dead end hangs under {parent:?}"));
     }
+    world.recorded = Some(Vec::new());
     require_ping(world, top[2], vms[0]);
     require_ping(world, top[2], top[0]);
+    require_not_handed_on(world, top[0], vms[0]);
+}
+
+/// What others send to `vm` is sent to the dead end instead: it goes no further.
+fn require_not_handed_on(world: &mut World, deadend: usize, vm: usize) {
+    let vm_id = world.list(vm)[0].id;
+    let recorded = world.recorded.take().unwrap_or_default();
+    let is_for_vm = |bytes: &[u8]| {
+        header::Header::parse(bytes)
+            .is_ok_and(|(h, _)| h.kind == header::Kind::Sealed && h.destination == vm_id)
+    };
+    let (_, bytes) = recorded.into_iter().find(|(_, bytes)| is_for_vm(bytes)).expect("a ping");
+    let (host, to) = (world.net.host(0), world.address(deadend));
+    world.launch(host, 9_999, Origin::Raw(host), to, bytes);
+    world.run_ms(1_000);
+    let parts = world.answer(deadend, Scope::Here, Command::Version);
+    let Reply::Version(version) = &parts[0].reply else { panic!("{parts:?}") };
+    let count = |name: &str| version.counters.iter().filter(|c| c.name == name).count();
+    if count("relayed") > 0 || count("not relayed") == 0 {
+        world.fail(format!("the dead end relays: {:?}", version.counters));
+    }
 }

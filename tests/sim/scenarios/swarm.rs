@@ -174,6 +174,8 @@ fn quiet(world: &mut World, ids: &[MachineId]) {
     world.heal();
     world.net.link = Link::LAN;
     world.disks.failure = 0.0;
+    // Whoever says goodbye just now is through with it then.
+    world.run_ms(6_000);
     for id in ids {
         world.host_up(world.machines[*id].host);
         world.resume(*id);
