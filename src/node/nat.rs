@@ -8,6 +8,7 @@
 use crate::node::boundary::Socket;
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
+use crate::node::roster::is_link_local;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -83,7 +84,9 @@ impl Nat {
     /// should know.
     pub fn saw_peer(&mut self, t: &mut Tables, id: NodeId, way: Way) {
         let Some(peer) = t.roster.get(id) else { return };
-        if peer.record.addresses.contains(&way.address.ip()) || t.own.hidden == Some(true) {
+        let at = way.address.ip();
+        let own = peer.record.addresses.contains(&at) || is_link_local(at);
+        if own || t.own.hidden == Some(true) {
             return;
         }
         let told = self.told.get(&id);
@@ -107,7 +110,8 @@ impl Nat {
         if let Some(test) = self.test.as_mut().filter(|test| saw.nonce == Some(test.nonce)) {
             test.answered = true;
         }
-        if t.own.is_own_address(saw.address.ip()) {
+        // A link-local address is ours, told in the record or not: no NAT lies on one link.
+        if t.own.is_own_address(saw.address.ip()) || is_link_local(saw.address.ip()) {
             self.seen.remove(&from);
             return;
         }

@@ -454,6 +454,13 @@ pub fn stamp_checksum(id: NodeId, record: &Record) -> u32 {
     (sum >> 32) as u32
 }
 
+pub fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
 /// Whether others may be let into an open herd from here: private, link-local or loopback.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
