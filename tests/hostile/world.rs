@@ -46,7 +46,7 @@ impl World {
         let insider = Who::new(77, 3);
         let mut world = World { mesh, insider, counter: 0, received_bytes: 0, next_number: 0 };
         let question = question(&world.insider);
-        world.from_insider(&question);
+        world.insider_sends(&question);
         world.lie(9, vec![0x81, 0x05], Vec::new());
         assert!(world.mesh.state(VICTIM, world.insider.id()).is_some());
         world.mesh.run_ms(100);
@@ -82,7 +82,7 @@ impl World {
         self.give(Input::Datagram { socket: socket_at(to), from, bytes });
     }
 
-    fn from_insider(&mut self, bytes: &[u8]) {
+    fn insider_sends(&mut self, bytes: &[u8]) {
         self.datagram(address_of(INSIDER), address_of(VICTIM), bytes);
     }
 
@@ -91,7 +91,7 @@ impl World {
         let plain = codec::encode(&Envelope { number, body, ages, digest: Some(7) });
         let victim = self.mesh.members[VICTIM].who.clone();
         let sealed = self.insider.seal(&victim, self.counter, &plain);
-        self.from_insider(&sealed);
+        self.insider_sends(&sealed);
     }
 
     /// A datagram that has arrived already, if there is one.

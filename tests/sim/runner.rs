@@ -118,7 +118,7 @@ pub fn swarm(name: &str, default_seeds: u64, scenario: Scenario) {
             }
             let start = cpu_time();
             let outcome = run_seed(seed, scenario, None);
-            let again = seed % TWICE_EACH == 0 && outcome.failure.is_none();
+            let again = seed.is_multiple_of(TWICE_EACH) && outcome.failure.is_none();
             let differs = again && run_seed(seed, scenario, None).hash != outcome.hash;
             busy += cpu_time() - start;
             ran.fetch_add(1, Ordering::Relaxed);
