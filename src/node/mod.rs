@@ -20,11 +20,13 @@ mod link;
 mod links;
 mod members;
 mod nat;
+mod news;
 mod outbox;
 mod own;
 pub mod planted;
 mod post;
 mod relay;
+mod renewals;
 mod roster;
 mod routes;
 mod swim;
@@ -37,15 +39,14 @@ pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why}
 
 use crate::wire::hello::Intent;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Event, EventKind, State};
+use crate::wire::info::{Event, EventKind};
 use crate::wire::limits::SLEPT_MS;
-use crate::wire::message::{Body, Nonce, Sync};
-use crate::wire::record::Record;
+use crate::wire::message::{Body, Nonce};
 use crate::wire::rumor::{Rumor, Subject, Verdict};
 use crate::wire::time::Time;
 use goodbye::Goodbye;
 use links::Arrived;
-use outbox::{Carry, Notice, Outbox};
+use outbox::{Notice, Outbox};
 use own::Own;
 use planted::Bug;
 use post::Came;
@@ -57,8 +58,6 @@ use tables::Tables;
 /// A turn this late may read what waited in a buffer, and for so long afterwards.
 const LATE_MS: u64 = 100;
 const DRAIN_MS: u64 = 200;
-/// News of a node is spread only if somebody heard it so lately.
-const SPREAD_MS: u64 = 3_000;
 /// A deadline that is already past means "very soon": the loop never spins.
 const SOON_MS: u64 = 10;
 
@@ -327,32 +326,6 @@ impl Node {
         }
     }
 
-    /// A part of a peer's list. What is new here is new to others only if it is little against
-    /// what was known before: a joiner tells nobody what the herd told it.
-    fn synced(&mut self, from: NodeId, sync: Sync) {
-        let t = &mut self.t;
-        let before = t.roster.len();
-        let spread = sync.entries.len() <= before;
-        let under_way_ms = self.sync.under_way_ms(t, from, sync.last);
-        for entry in sync.entries {
-            let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
-            let new = !t.roster.contains(id);
-            let spread = spread && entry.state == State::Alive && entry.age_ms < SPREAD_MS;
-            self.members.record(t, entry.record, entry.state, spread);
-            if new && let Some(peer) = t.roster.get_mut(id) {
-                // Not heard by this node yet: the age is the other's.
-                peer.heard_us = i64::MIN;
-            }
-            self.members.hearsay(t, id, entry.state, entry.age_ms);
-            let age_ms = entry.age_ms.saturating_add(under_way_ms);
-            t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
-            self.keeping.changed(t, id);
-        }
-        if t.roster.len() > before {
-            self.sync.learnt();
-        }
-    }
-
     /// Hands notices on and messages out until nothing is left to do.
     fn settle(&mut self) {
         loop {
@@ -424,12 +397,7 @@ impl Node {
                     self.hellos.greet_known(t, Intent::Return);
                 }
             }
-            Notice::Forget(Subject { id, generation }) => {
-                if self.members.forget(t, Subject { id, generation }) {
-                    self.votes.forget(id);
-                    self.keeping.changed(t, id);
-                }
-            }
+            Notice::Forget(subject) => self.forget(subject),
             Notice::Stop => self.stop(),
             Notice::Parent(parent) => {
                 self.nat.judge_public(t);
@@ -442,21 +410,6 @@ impl Node {
                 self.event(EventKind::Route, id, text);
             }
         }
-    }
-
-    /// A node proved itself: it lives, it is asked for what it knows, and others hear of it.
-    fn met(&mut self, id: NodeId, greeted: bool) {
-        let t = &mut self.t;
-        self.members.join(t, id);
-        let nonce = t.random.random();
-        t.out.send(id, Body::Probe(Nonce { nonce }));
-        // The one who was greeted asks by datagram: it may not be able to dial back.
-        self.sync.pull(t, id, if greeted { Carry::Stream } else { Carry::Best(0) });
-        self.keeping.changed(t, id);
-        if let Some(signed) = t.roster.get(id).map(|peer| peer.signed.clone()) {
-            self.members.spread(t, &Rumor::Record(signed));
-        }
-        self.members.gossip_now(t);
     }
 
     fn verdict(&mut self, verdict: Verdict) {

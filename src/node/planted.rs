@@ -1,6 +1,11 @@
 //! Bugs planted on purpose: each must be found by the simulator within its budget of seeds. Only
 //! builds with the feature `testing` can switch one on; elsewhere the question is always "no".
 
+use crate::node::tables::Tables;
+use crate::wire::message::Body;
+use crate::wire::rumor::{Reason, Rumor, SignedVote, Subject, Verdict};
+use rand::RngExt;
+
 /// One planted bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
@@ -34,4 +39,26 @@ pub enum Bug {
     Lies,
     /// The goodbye is told to nobody.
     GoodbyeUntold,
+}
+
+/// What a lone liar does: it passes verdicts on everybody, with votes of its own making.
+pub fn lie(t: &mut Tables) {
+    let others = t.some_live(t.own.id);
+    for id in &others {
+        let Some(peer) = t.roster.get(*id) else { continue };
+        let subject = Subject { id: *id, generation: peer.record.generation };
+        let issuer = if t.random.random() { t.own.id } else { others[0] };
+        let vote = SignedVote::sign(&t.own.identity, subject, 1, issuer);
+        let verdict = Verdict {
+            subject,
+            ballot: 1,
+            issuer,
+            reason: Reason::ProcessGone,
+            answered: 1,
+            votes: vec![vote],
+            signature: [0; 64],
+        };
+        let rumor = Rumor::Verdict(verdict.sign(&t.own.identity));
+        t.out.send(others[others.len() - 1], Body::Tell(rumor));
+    }
 }

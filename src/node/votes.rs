@@ -9,12 +9,12 @@
 
 use crate::node::boundary::Threshold;
 use crate::node::outbox::{Carry, Notice};
-use crate::node::planted::Bug;
+use crate::node::planted::{Bug, lie};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::VOTERS;
 use crate::wire::message::{Ballot, Body, Down, Nonce, Vote};
-use crate::wire::rumor::{Reason, Rumor, SignedVote, Subject, Verdict};
+use crate::wire::rumor::{Reason, SignedVote, Subject, Verdict};
 use crate::wire::time::Time;
 use rand::RngExt;
 use std::collections::BTreeMap;
@@ -228,31 +228,9 @@ impl Votes {
         true
     }
 
-    /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.
-    fn lie(&mut self, t: &mut Tables) {
-        let others = t.some_live(t.own.id);
-        for id in &others {
-            let Some(peer) = t.roster.get(*id) else { continue };
-            let subject = Subject { id: *id, generation: peer.record.generation };
-            let issuer = if t.random.random() { t.own.id } else { others[0] };
-            let vote = SignedVote::sign(&t.own.identity, subject, 1, issuer);
-            let verdict = Verdict {
-                subject,
-                ballot: 1,
-                issuer,
-                reason: Reason::ProcessGone,
-                answered: 1,
-                votes: vec![vote],
-                signature: [0; 64],
-            };
-            let rumor = Rumor::Verdict(verdict.sign(&t.own.identity));
-            t.out.send(others[others.len() - 1], Body::Tell(rumor));
-        }
-    }
-
     pub fn tick(&mut self, t: &mut Tables) {
         if t.own.has(Bug::Lies) && t.random.random_bool(0.2) {
-            self.lie(t);
+            lie(t);
         }
         self.probe(t);
         self.answer_inquiries(t);

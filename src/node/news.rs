@@ -1,0 +1,64 @@
+//! News of other nodes: one was met, a peer's list came, one is to be forgotten.
+
+use crate::node::Node;
+use crate::node::outbox::Carry;
+use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::message::{Body, Nonce, Sync};
+use crate::wire::record::Record;
+use crate::wire::rumor::{Rumor, Subject};
+use rand::RngExt;
+
+/// News of a node is spread only if somebody heard it so lately.
+const SPREAD_MS: u64 = 3_000;
+
+impl Node {
+    /// A part of a peer's list. What is new here is new to others only if it is little against
+    /// what was known before: a joiner tells nobody what the herd told it.
+    pub(super) fn synced(&mut self, from: NodeId, sync: Sync) {
+        let t = &mut self.t;
+        let before = t.roster.len();
+        let spread = sync.entries.len() <= before;
+        let under_way_ms = self.sync.under_way_ms(t, from, sync.last);
+        for entry in sync.entries {
+            let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
+            let new = !t.roster.contains(id);
+            let spread = spread && entry.state == State::Alive && entry.age_ms < SPREAD_MS;
+            self.members.record(t, entry.record, entry.state, spread);
+            if new && let Some(peer) = t.roster.get_mut(id) {
+                // Not heard by this node yet: the age is the other's.
+                peer.heard_us = i64::MIN;
+            }
+            self.members.hearsay(t, id, entry.state, entry.age_ms);
+            let age_ms = entry.age_ms.saturating_add(under_way_ms);
+            t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
+            self.keeping.changed(t, id);
+        }
+        if t.roster.len() > before {
+            self.sync.learnt();
+        }
+    }
+
+    /// A node proved itself: it lives, it is asked for what it knows, and others hear of it.
+    pub(super) fn met(&mut self, id: NodeId, greeted: bool) {
+        let t = &mut self.t;
+        self.members.join(t, id);
+        let nonce = t.random.random();
+        t.out.send(id, Body::Probe(Nonce { nonce }));
+        // The one who was greeted asks by datagram: it may not be able to dial back.
+        self.sync.pull(t, id, if greeted { Carry::Stream } else { Carry::Best(0) });
+        self.keeping.changed(t, id);
+        if let Some(signed) = t.roster.get(id).map(|peer| peer.signed.clone()) {
+            self.members.spread(t, &Rumor::Record(signed));
+        }
+        self.members.gossip_now(t);
+    }
+
+    pub(super) fn forget(&mut self, subject: Subject) {
+        let t = &mut self.t;
+        if self.members.forget(t, subject) {
+            self.votes.forget(subject.id);
+            self.keeping.changed(t, subject.id);
+        }
+    }
+}
