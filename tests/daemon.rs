@@ -100,6 +100,18 @@ fn a_second_start_is_refused() {
 }
 
 #[test]
+fn stopped_and_started_again_at_once() {
+    let node = Daemon::start("node1");
+    for _ in 0..3 {
+        node.daust(&["stop"]).expect_out("stopped\n");
+        let log = node.path("log");
+        let started = Said::from(node.command().arg("-d").arg("-l").arg(log).output().unwrap());
+        assert_eq!(started, Said { status: 0, out: String::new(), err: String::new() });
+        node.daust(&["ping"]).expect_out("pong\n");
+    }
+}
+
+#[test]
 fn detached_means_ready_and_a_failure_is_told() {
     let node = Daemon::prepared("node1");
     let log = node.path("log");

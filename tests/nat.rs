@@ -173,6 +173,9 @@ fn alike_addresses_confuse_nobody_and_neighbours_talk_directly() {
             || said.err.contains("vm1") && said.err.contains("vm3");
         assert!(named, "both nodes at {address} must be named: {said:#?}");
     }
+    // Four nodes are seen at this address, and one has it.
+    let meant = world.get("outside").must("daust remote 10.0.0.1 trace");
+    assert_eq!(meant, "|__ hypervisor1\n");
     wait_until("vm1 to reach vm2 directly", || {
         let path = world.get("vm1").run("daust trace vm2");
         let direct = path.out.lines().any(|line| line.starts_with("vm2 192.168.122.3"));
@@ -282,6 +285,23 @@ fn children_of_a_dead_parent_find_another_and_come_back() {
 
     get("hypervisor").start("-k 10.0.0.9");
     get("outside").wait_says("trace all", whole);
+}
+
+/// The NAT lets nothing through that comes from another address than the one that was phoned.
+#[test]
+fn a_second_address_is_phoned_and_answers() {
+    if !available() {
+        return;
+    }
+    let mut world = World::new();
+    world.host("outside", "10.0.0.9");
+    world.get("outside").must("ip address add 10.0.0.50/24 dev eth0");
+    world.hypervisor("hypervisor", "10.0.0.1");
+    world.vm("vm", "192.168.122.2", "hypervisor");
+    world.get("outside").start("");
+    world.get("vm").start("-k 10.0.0.50");
+    world.get("outside").wait_says("remote vm trace", "|__ vm\n");
+    world.get("vm").wait_says("remote outside trace", "|__ outside\n");
 }
 
 /// The session of the README, word for word, on the two machines that it speaks of.

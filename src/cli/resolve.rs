@@ -1,7 +1,7 @@
 //! Host names that no node bears: looked up in DNS here, in the process of the person who typed
 //! them, never in the daemon, which must not wait.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// UDP and TCP, where nothing else is said.
 const PORT: u16 = 4040;
@@ -15,15 +15,22 @@ pub fn addresses(host: &str) -> Option<Vec<SocketAddr>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// Name and port, if this looks like a host name at all and not like an address.
+/// Name and port, if this looks like a host name and not like an address. An IPv6 address with
+/// the name of an interface counts as one: only this machine knows what `%eth0` means.
 fn split(host: &str) -> Option<(&str, u16)> {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) => (name, port.parse().ok()?),
-        None => (host, PORT),
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (name, port) = match (bracketed, host.rsplit_once(':')) {
+        (Some((name, "")), _) => (name, PORT),
+        (Some((name, port)), _) => (name, port.strip_prefix(':')?.parse().ok()?),
+        (None, Some((name, port))) if !host.contains('%') => (name, port.parse().ok()?),
+        (None, _) => (host, PORT),
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let named = !name.is_empty() && name.len() <= 255 && name.chars().all(allowed);
-    (named && name.parse::<IpAddr>().is_err()).then_some((name, port))
+    let (first, scope) = name.split_once('%').unwrap_or((name, "none"));
+    let scoped = name != first && first.parse::<Ipv6Addr>().is_ok();
+    let named = name == first && first.chars().all(allowed) && first.parse::<IpAddr>().is_err();
+    let short = !first.is_empty() && !scope.is_empty() && name.len() <= 255;
+    (short && scope.chars().all(allowed) && (named || scoped)).then_some((name, port))
 }
 
 #[cfg(test)]
@@ -35,6 +42,11 @@ mod tests {
         assert_eq!(split("db.example.com"), Some(("db.example.com", 4040)));
         assert_eq!(split("node3:5000"), Some(("node3", 5000)));
         for no in ["", ":4040", "192.168.1.3", "192.168.1.3:1", "fe80::1", "[::1]:4040", "vm 4"] {
+            assert_eq!(split(no), None, "{no}");
+        }
+        assert_eq!(split("fe80::1%eth0"), Some(("fe80::1%eth0", 4040)));
+        assert_eq!(split("[fe80::1%br-0.7]:5000"), Some(("fe80::1%br-0.7", 5000)));
+        for no in ["fe80::1%", "[fe80::1%eth0]5000", "[fe80::1%eth0", "10.0.0.1%eth0", "%eth0"] {
             assert_eq!(split(no), None, "{no}");
         }
         assert_eq!(split("host:99999"), None);

@@ -70,10 +70,13 @@ pub fn main(arguments: Vec<String>) -> i32 {
         Asked::Run(settings) => Ok(*settings),
         Asked::Print(_) => Err("these are no options to run with".to_string()),
     };
+    let log_is_read = !settings.detach && settings.logfile.is_none();
     match start(settings, Box::new(reload)) {
         Ok((world, node)) => run(world, node, starter),
         Err(sentence) => {
-            log::error!("{sentence}");
+            if !log_is_read {
+                log::error!("{sentence}");
+            }
             log::logger().flush();
             starter.failed(&sentence);
             1
@@ -152,7 +155,10 @@ fn run(world: World, node: Node, starter: Starter) -> i32 {
     let world = event_loop::run(world, node);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     world.control.finish();
-    world.store.finish();
+    // Whoever starts next waits for this lock and then wants our ports.
+    let lock = world.store.finish();
+    drop((world.main, world.ephemeral, world.streams));
+    drop(lock);
     log::info!("stopped");
     world.log.flush();
     0

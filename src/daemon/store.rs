@@ -15,7 +15,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a start waits for the daemon before it to end, and how often it looks.
+const LOCK_WAIT: Duration = Duration::from_millis(1_000);
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What one batch changes: None removes.
 pub type Entries = Vec<(String, Option<Vec<u8>>)>;
@@ -32,7 +36,7 @@ pub struct State {
     /// None where nothing can be kept; then the sentence says why.
     file: Result<StateFile, String>,
     /// Held for as long as the daemon runs.
-    _lock: Option<File>,
+    lock: Option<File>,
     pub kept: Kept,
 }
 
@@ -49,15 +53,15 @@ impl State {
             Ok(lock) => lock,
             Err(e) => return Ok(State::nothing(directory, &e)),
         };
-        match lock.try_lock() {
+        match lock_patiently(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ALREADY_RUNNING.to_string()),
             Err(TryLockError::Error(e)) => return Ok(State::nothing(directory, &e)),
         }
         match StateFile::open(directory, unix_s())? {
-            Opened::Kept(file, kept) => Ok(State { file: Ok(file), _lock: Some(lock), kept }),
+            Opened::Kept(file, kept) => Ok(State { file: Ok(file), lock: Some(lock), kept }),
             Opened::NotWritable(e) => {
-                Ok(State { _lock: Some(lock), ..State::nothing(directory, &e) })
+                Ok(State { lock: Some(lock), ..State::nothing(directory, &e) })
             }
         }
     }
@@ -75,7 +79,20 @@ impl State {
         );
         log::warn!("{sentence}");
         let kept = Kept { start_counter: unix_s(), ..Kept::default() };
-        State { file: Err(sentence), _lock: None, kept }
+        State { file: Err(sentence), lock: None, kept }
+    }
+}
+
+/// A daustd that was told to stop still says goodbye: `daust stop`, then `daustd -d`, is no error.
+fn lock_patiently(lock: &File) -> Result<(), TryLockError> {
+    let started = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_WAIT => {
+                thread::sleep(LOCK_AGAIN);
+            }
+            result => return result,
+        }
     }
 }
 
@@ -106,7 +123,7 @@ pub struct Store {
     refusal: String,
     thread: Option<JoinHandle<()>>,
     waker: Arc<Waker>,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Store {
@@ -119,7 +136,7 @@ impl Store {
             refusal: String::new(),
             thread: None,
             waker,
-            _lock: state._lock,
+            lock: state.lock,
         };
         match state.file {
             Ok(file) => store.start_thread(file)?,
@@ -168,11 +185,12 @@ impl Store {
         self.written.try_recv().ok()
     }
 
-    /// Everything asked for is written before this returns.
-    pub fn finish(mut self) {
+    /// Everything asked for is written before this returns. The lock is the caller's to drop.
+    pub fn finish(mut self) -> Option<File> {
         self.batches = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        self.lock
     }
 }

@@ -1,15 +1,12 @@
 //! Table: how many hellos are answered and how many new nodes let in, by source, so that a flood of
 //! invented nodes costs little and pushes nobody out.
 
-use crate::wire::limits::{HELLOS_PER_SECOND, NEW_IDS_PER_MINUTE};
+use crate::wire::limits::{
+    HELLO_SOURCES, HELLOS_PER_SECOND, HELLOS_PER_SOURCE, NEW_IDS_PER_MINUTE,
+};
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-
-/// Source addresses counted at once; while so many greet, others wait.
-const SOURCES: usize = 1_024;
-/// Hellos answered for one source address and port in a second.
-const ANSWERS_PER_SOURCE: u32 = 4;
 
 #[derive(Default)]
 pub struct Admission {
@@ -24,17 +21,17 @@ impl Admission {
         if now.ms_since(self.answered.0) >= 1_000 {
             self.answered = (now, 0);
         }
-        if self.sources.len() >= SOURCES {
+        if self.sources.len() >= HELLO_SOURCES {
             self.sources.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
         }
-        if self.answered.1 >= HELLOS_PER_SECOND || self.sources.len() >= SOURCES {
+        if self.answered.1 >= HELLOS_PER_SECOND || self.sources.len() >= HELLO_SOURCES {
             return false;
         }
         let count = self.sources.entry(source).or_insert((now, 0));
         if now.ms_since(count.0) >= 1_000 {
             *count = (now, 0);
         }
-        if count.1 >= ANSWERS_PER_SOURCE {
+        if count.1 >= HELLOS_PER_SOURCE {
             return false;
         }
         count.1 += 1;
@@ -45,7 +42,7 @@ impl Admission {
     /// At most so many ids made known by one source address in a minute.
     pub fn may_admit(&mut self, now: Time, source: IpAddr) -> bool {
         self.new_ids.retain(|_, (at, _)| now.ms_since(*at) < 60_000);
-        if self.new_ids.len() >= SOURCES {
+        if self.new_ids.len() >= HELLO_SOURCES {
             return false;
         }
         let count = self.new_ids.entry(source).or_insert((now, 0));

@@ -42,20 +42,23 @@ impl Answerer {
             t.own.count("asks repeated too late");
             return;
         }
+        let carry = Carry::Channel(channel);
         if !self.executed.contains_key(&request) || t.own.has(Bug::ExecutedAgain) {
-            let answers =
-                if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
-                    let text = format!("its limit of {REQUESTS} requests under way is reached");
-                    vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
-                } else {
-                    #[cfg(feature = "testing")]
-                    t.own.executed.push(request);
-                    execute(t, &ask.command)
-                };
+            if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
+                // Not carried out, so not remembered: a repeat may fare better.
+                t.own.count("asks refused at the limit of requests under way");
+                let text = format!("its limit of {REQUESTS} requests under way is reached");
+                let reply = Reply::Error(Failure::new(ErrorCode::Limit, text));
+                let answer = Answer { number: ask.number, part: 0, last: true, reply };
+                t.out.carry(from, Body::Answer(answer), carry);
+                return;
+            }
+            #[cfg(feature = "testing")]
+            t.own.executed.push(request);
+            let answers = execute(t, &ask.command);
             self.remember(t, request, ask.wait_ms, answers);
         }
         let Some(executed) = self.executed.get(&request) else { return };
-        let carry = Carry::Channel(channel);
         for answer in executed.answers.clone() {
             t.out.carry(from, Body::Answer(answer), carry);
         }

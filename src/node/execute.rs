@@ -8,6 +8,7 @@ use crate::wire::command::Command;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Counter, Limit, NodeInfo, State, VersionInfo};
 use crate::wire::limits::TABLE;
+use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::rumor::Subject;
 use std::net::{IpAddr, SocketAddr};
@@ -203,17 +204,19 @@ fn at_address(t: &Tables, ip: IpAddr, port: Option<u16>) -> Vec<NodeId> {
     if own_record.addresses.contains(&ip) && port.is_none_or(|port| port == own_record.port) {
         return vec![t.own.id];
     }
+    let is_port = |record: &Record| port.is_none_or(|port| port == record.port);
+    let fits = |has: &dyn Fn(NodeId, &Record) -> bool| -> Vec<NodeId> {
+        t.roster.iter().filter(|(id, peer)| has(*id, &peer.record)).map(|(id, _)| id).collect()
+    };
+    let bearers = fits(&|_, record| is_port(record) && record.addresses.contains(&ip));
+    if !bearers.is_empty() {
+        return bearers;
+    }
+    // Nobody's own: then whoever is behind it. A hypervisor that is asked by its address is meant
+    // itself, and not the machines behind its NAT.
     let seen = |id: NodeId| {
-        t.routes
-            .seen_directly(id, t.now)
-            .is_some_and(|at| at.ip() == ip && port.is_some_and(|port| port == at.port()))
+        let at = t.routes.seen_directly(id, t.now);
+        at.is_some_and(|at| at.ip() == ip && port.is_some_and(|port| port == at.port()))
     };
-    let told = |id: NodeId| {
-        t.roster.get(id).is_some_and(|peer| {
-            let addresses = peer.record.addresses.iter().chain(peer.record.public_ip.iter());
-            port.is_none_or(|port| port == peer.record.port)
-                && addresses.into_iter().any(|address| *address == ip)
-        })
-    };
-    t.roster.iter().map(|(id, _)| id).filter(|id| seen(*id) || told(*id)).collect()
+    fits(&|id, record| seen(id) || (is_port(record) && record.public_ip == Some(ip)))
 }

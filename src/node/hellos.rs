@@ -16,12 +16,13 @@ use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
-use crate::wire::limits::{HOMES, PENDING_HELLOS, UNPROVED_MS};
+use crate::wire::limits::{CONTACTS, HOMES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::seal::PairKey;
 use crate::wire::time::Time;
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,8 +34,8 @@ const REMEMBERED_MS: u64 = 5_000;
 const REMEMBERED_WAYS: usize = 3;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
-/// Contacts greeted at once.
-const CONTACTS: usize = 256;
+/// A node that heard nobody for so long joins its gateway as a lone one would.
+const DESERTED_MS: u64 = 60_000;
 /// Nodes greeted under a newly drawn identity or a higher life.
 const REINTRODUCED: usize = 16;
 
@@ -126,6 +127,11 @@ impl Hellos {
         }
         if self.contacts.len() >= CONTACTS {
             t.own.count("contacts refused at their limit");
+            if is_typed {
+                let text = format!("limit of {CONTACTS} contacts greeted at once reached");
+                let failure = Failure::new(ErrorCode::Limit, text);
+                t.out.notice(Notice::ContactFailed { address: at, failure });
+            }
             return;
         }
         let nonce = t.random.random();
@@ -154,7 +160,7 @@ impl Hellos {
             .filter(|(_, peer)| cut_off || peer.state != State::Alive)
             .map(|(id, _)| id)
             .collect();
-        rand::seq::SliceRandom::shuffle(&mut ids[..], &mut t.random);
+        ids.shuffle(&mut t.random);
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
             // All ways: where it was heard last may be the port of a process that is no more.
             for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
@@ -165,7 +171,10 @@ impl Hellos {
 
     /// Our id or our keys are others than before: tells those we know at once.
     pub fn greet_known(&mut self, t: &mut Tables, intent: Intent) {
-        for id in t.some_live(t.own.id).into_iter().take(REINTRODUCED) {
+        let mut ids: Vec<NodeId> =
+            t.roster.iter().filter(|(_, peer)| !peer.is_dead()).map(|(id, _)| id).collect();
+        ids.shuffle(&mut t.random);
+        for id in ids.into_iter().take(REINTRODUCED) {
             if let Some(way) = t.way(id, 0) {
                 self.contacts.remove(&way.address);
                 self.contact(t, way.address, id, intent, Occasion::Remembered);
@@ -229,7 +238,7 @@ impl Hellos {
             _ => {}
         }
         let intent = match contact.why {
-            Occasion::Gateway if !t.roster.is_empty() => Intent::Return,
+            Occasion::Gateway if !is_deserted(t) => Intent::Return,
             _ => contact.intent,
         };
         contact.next = t.now.plus_ms(contact.wait_ms);
@@ -257,12 +266,13 @@ impl Hellos {
         // One that could not be awaited is not answered either: it greets again.
         let full =
             self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&header.sender);
-        if !is_for_us
-            || full
-            || header.sender == t.own.id
-            || !self.admission.may_answer(t.now, way.address)
-        {
-            t.own.count("hellos not answered");
+        if !is_for_us || header.sender == t.own.id {
+            t.own.count("hellos for others");
+            return;
+        }
+        if full || !self.admission.may_answer(t.now, way.address) {
+            let pending = "hellos not answered at the limit of pending ones";
+            t.own.count(if full { pending } else { "hellos not answered at their limits" });
             return;
         }
         let Ok(question) = codec::decode::<Hello>(rest) else {
@@ -295,7 +305,7 @@ impl Hellos {
         // first peer was written) we return to it, as it does to us.
         let knows_us = header.destination == t.own.id && t.roster.is_empty();
         let is_known = known.is_some() || knows_us;
-        let refused = self.refusal(t, &question, way.address.ip(), is_known);
+        let refused = self.refusal(t, &question, way.address.ip(), is_known, header.destination);
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
         let reply = Header::new(Kind::HelloAnswer, header.sender, t.own.id);
@@ -320,6 +330,7 @@ impl Hellos {
         question: &Hello,
         source: IpAddr,
         known: bool,
+        named: NodeId,
     ) -> Option<Refusal> {
         let speaks = (question.version_min..=question.version_max).contains(&PROTOCOL_VERSION);
         if !speaks {
@@ -334,11 +345,16 @@ impl Hellos {
         if known {
             return None;
         }
-        // A node that knows nobody believes who says they met: it may have died before it kept it.
-        if question.intent == Intent::Return && !t.roster.is_empty() {
+        // Who returns and asks for this very id knew it: its herd was ours, and one of us lost what
+        // it kept. Who asks for anybody knows but the address, which may be another's by now.
+        let stranger = named == NodeId::ANYBODY && !t.roster.is_empty();
+        if question.intent == Intent::Return && stranger {
             return Some(Refusal::UnknownNode);
         }
-        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Full)
+        if t.roster.is_full() {
+            return Some(Refusal::Full);
+        }
+        (!self.admission.may_admit(t.now, source)).then_some(Refusal::Crowded)
     }
 
     /// An answer arrived.
@@ -404,9 +420,11 @@ impl Hellos {
         }
     }
 
-    /// The key of a node that greeted and has not proved itself, to open its first datagram with.
-    pub fn pending_key(&self, id: NodeId) -> Option<&PairKey> {
-        self.pending.get(&id).map(|pending| &pending.key)
+    /// The life (start counter) that this datagram proves, if its sender greeted and waits for that.
+    pub fn proof(&self, header: &Header, rest: &[u8]) -> Option<u64> {
+        let pending = self.pending.get(&header.sender)?;
+        pending.key.open(header, rest)?;
+        Some(pending.record.generation.start_counter())
     }
 
     /// Its first sealed datagram opened: it is who it said.
@@ -434,6 +452,14 @@ impl Hellos {
         let contacts = self.contacts.values().map(|contact| contact.next);
         contacts.chain([self.next_remembered]).min()
     }
+}
+
+/// Whether this node is as good as one that never had a peer: for long it heard none of those it
+/// knew. Then it takes what it finds at its gateway, such as a hypervisor that was made anew.
+fn is_deserted(t: &Tables) -> bool {
+    let lately = |at: Time| t.now.ms_since(at) < DESERTED_MS;
+    let heard = t.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
+    t.roster.is_empty() || (!heard && !lately(t.own.started))
 }
 
 fn hello(t: &Tables, intent: Intent, nonce: u64) -> Hello {

@@ -11,7 +11,7 @@ use crate::node::boundary::{Closed, Output};
 use crate::node::link::{End, Link, frame};
 use crate::node::outbox::{Channel, Notice};
 use crate::node::tables::Tables;
-use crate::wire::header::{Header, Kind};
+use crate::wire::header::{HEADER_BYTES, Header, Kind};
 use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::limits::{
     CHANNEL_QUEUE_BYTES, CHANNEL_WINDOW_BYTES, CHANNELS_PER_STREAM, HOPS, STREAMS, UNPROVED_MS,
@@ -158,7 +158,10 @@ impl Links {
                     self.open_channel(t, stream, peer);
                 }
             }
-            None if full => t.out.output(Output::Hangup { stream }),
+            None if full => {
+                t.own.count("streams refused at their limit");
+                t.out.output(Output::Hangup { stream });
+            }
             None => {
                 let mut link = Link::new(false, None, t.now);
                 link.open = true;
@@ -190,6 +193,11 @@ impl Links {
         let channel = Channel { stream, number: u32::from_be_bytes(*number) };
         let link = self.links.get_mut(&stream)?;
         link.used = t.now;
+        if payload.len() > HEADER_BYTES + CHANNEL_WINDOW_BYTES as usize {
+            // No window is so wide. Its session misses it and breaks.
+            t.own.count("stream frames over the window");
+            return None;
+        }
         if let Some(other) = link.forwards.get(&channel.number).copied() {
             self.forward(t, channel, other, *kind, payload);
             return None;
@@ -242,6 +250,9 @@ impl Links {
         let Some(link) = self.links.get_mut(&channel.stream) else { return };
         let full = link.ends.len() + link.forwards.len() >= CHANNELS_PER_STREAM;
         let taken = link.ends.contains_key(&channel.number) || channel.number == LINK;
+        if full {
+            t.own.count("channels refused at their limit");
+        }
         if header.kind != Kind::Channel || full || taken {
             frame(t, link, channel.stream, CLOSE, channel.number, &[]);
             return;
@@ -383,6 +394,7 @@ impl Links {
         let Some(peer) = link.peer else { return };
         match closed {
             Closed::Refused | Closed::Reset | Closed::Ended if link.proved => {
+                t.routes.broke_off(peer);
                 t.out.notice(Notice::ProbeFailed(peer));
             }
             Closed::Unreachable => t.routes.failed(peer),

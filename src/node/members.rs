@@ -28,6 +28,8 @@ use std::rc::Rc;
 const UNANSWERED_MS: u64 = 400;
 /// A rumor about a node is at most about so old: its node was heard then, by somebody.
 const RUMOR_AGE_MS: u64 = 5_000;
+/// A suspect that nobody heard for so long is not on trial, but only remembered.
+const REMEMBERED_MS: u64 = 10_000;
 /// How often a node that answers is told that it is suspected, so that it refutes it.
 const NUDGE_MS: u64 = 500;
 /// Least time between two words to one node that it is held to be down.
@@ -166,7 +168,7 @@ impl Members {
         let Some(peer) = t.roster.get(id) else { return };
         let generation = peer.record.generation;
         t.roster.set_unheard(id, false);
-        self.shared.borrow_mut().known.insert(id, generation.start_counter());
+        self.shared.borrow_mut().known.insert(id, generation);
         self.apply(t, Member::alive(SwimId { node: id, generation }));
         // The engine says nothing of one that it held alive all along: perhaps it heard of this
         // renewal before the record came.
@@ -235,17 +237,23 @@ impl Members {
         }
     }
 
+    /// The roster forgot a dead node: the engine and the routes do, too.
+    pub fn forgotten(&mut self, t: &mut Tables, subject: Subject) {
+        let id = SwimId { node: subject.id, generation: subject.generation };
+        self.shared.borrow_mut().known.remove(&subject.id);
+        let mut asked = Asked::default();
+        let _ = self.engine.handle_timer(foca::Timer::RemoveDown(id), &mut asked);
+        t.routes.forget(subject.id);
+    }
+
     pub fn forget(&mut self, t: &mut Tables, subject: Subject) -> bool {
         let Some(peer) = t.roster.get(subject.id) else { return false };
         if peer.is_live() || peer.record.generation > subject.generation {
             return false;
         }
-        let id = SwimId { node: subject.id, generation: peer.record.generation };
-        self.shared.borrow_mut().known.remove(&subject.id);
-        let mut asked = Asked::default();
-        let _ = self.engine.handle_timer(foca::Timer::RemoveDown(id), &mut asked);
+        let known = Subject { id: subject.id, generation: peer.record.generation };
         t.roster.forget(subject.id);
-        t.routes.forget(subject.id);
+        self.forgotten(t, known);
         self.spread(t, &Rumor::Forget { id: subject.id, generation: subject.generation });
         true
     }
@@ -261,13 +269,15 @@ impl Members {
     }
 
     /// What a peer's list says of a node that was not heard here since this daemon started.
-    pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State) {
+    pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State, age_ms: u64) {
         let unheard = !self.shared.borrow().known.contains_key(&id);
         let Some(peer) = t.roster.get(id).filter(|_| unheard) else { return };
         if peer.state != State::Suspect {
             return;
         }
         match state {
+            // The other only remembers it, too.
+            State::Suspect if age_ms > REMEMBERED_MS => t.roster.set_unheard(id, true),
             State::Alive | State::Suspect => self.join(t, id),
             State::Down | State::Left => {
                 if t.roster.set_state(id, state, "said another node", t.now) {

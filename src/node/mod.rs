@@ -343,7 +343,7 @@ impl Node {
                 // Not heard by this node yet: the age is the other's.
                 peer.heard_us = i64::MIN;
             }
-            self.members.hearsay(t, id, entry.state);
+            self.members.hearsay(t, id, entry.state, entry.age_ms);
             let age_ms = entry.age_ms.saturating_add(under_way_ms);
             t.roster.heard_elsewhere(id, from, age_ms, t.arrived);
             self.keeping.changed(t, id);
@@ -360,6 +360,10 @@ impl Node {
                 self.notice(notice);
             } else if let Some(send) = self.t.out.sends.pop_front() {
                 self.transmit(send);
+            } else if let Some(subject) = self.t.roster.pushed_out.pop() {
+                self.members.forgotten(&mut self.t, subject);
+                self.votes.forget(subject.id);
+                self.keeping.changed(&self.t, subject.id);
             } else {
                 return;
             }

@@ -99,7 +99,9 @@ impl Node {
     fn sealed(&mut self, way: Way, header: &Header, rest: &[u8]) {
         let t = &mut self.t;
         let id = header.sender;
-        if let Some((_, _)) = self.hellos.pending_key(id).and_then(|key| key.open(header, rest)) {
+        let proof = self.hellos.proof(header, rest);
+        let life = t.roster.get(id).map(|peer| peer.record.generation.start_counter());
+        if proof.is_some() && proof != life {
             self.hellos.proved(t, id, way);
         }
         if !t.roster.contains(id) {
@@ -109,6 +111,10 @@ impl Node {
         let start = t.own.record.generation.start_counter();
         match t.roster.open(header, rest, &t.own.identity, start, t.now) {
             Opened::Plain(plain) => {
+                // Of a life known before, only what is no replay proves anything.
+                if proof.is_some() && proof == life {
+                    self.hellos.proved(t, id, way);
+                }
                 let came = Came { way: Some(way), hops: header.hops, channel: None };
                 self.opened(id, came, &plain);
             }

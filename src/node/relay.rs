@@ -66,7 +66,7 @@ pub struct Relay {
 impl Relay {
     /// A local program asks. Gives a contact to greet first, if the request needs one.
     pub fn request(&mut self, t: &mut Tables, client: ClientId, request: Request) -> Option<Greet> {
-        if self.waiting.len() + self.parked.len() >= REQUESTS {
+        if self.waiting.len() + self.parked.len() + self.watching.len() >= REQUESTS {
             let text = format!("limit of {REQUESTS} requests under way reached");
             fail(t, client, request.number, "", Failure::new(ErrorCode::Limit, text), true);
             return None;
@@ -203,7 +203,11 @@ impl Relay {
     pub fn answered(&mut self, t: &mut Tables, from: NodeId, answer: Answer) {
         let Some(waiting) = self.waiting.get_mut(&answer.number) else { return };
         let Some(target) = waiting.targets.get_mut(&from) else { return };
-        if usize::from(answer.part) >= PARTS || answer.part < target.handed {
+        if usize::from(answer.part) >= PARTS {
+            t.own.count("answer parts over their limit");
+            return;
+        }
+        if answer.part < target.handed {
             return;
         }
         let number = answer.number;

@@ -8,6 +8,7 @@ use crate::wire::ids::{Name, NodeId};
 use crate::wire::info::State;
 use crate::wire::limits::{NODES, REMEMBERED_DEAD};
 use crate::wire::record::Record;
+use crate::wire::rumor::Subject;
 use crate::wire::seal::{Identity, PairKey, ReplayWindow};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,8 @@ pub struct Roster {
     names: BTreeMap<Name, BTreeSet<NodeId>>,
     next_order: u64,
     digest: u32,
+    /// Forgotten at a limit: the other tables still hold them.
+    pub pushed_out: Vec<Subject>,
 }
 
 impl Roster {
@@ -157,8 +160,11 @@ impl Roster {
             self.digest ^= peer.checksum(id);
             return if later { Put::Later } else { Put::Changed };
         }
-        if self.len() >= NODES && !self.forget_one_dead() {
-            return Put::Full;
+        if self.len() >= NODES {
+            if self.is_full() {
+                return Put::Full;
+            }
+            self.forget_one_dead();
         }
         self.names.entry(record.name.clone()).or_default().insert(id);
         let peer = Peer::new(record, signed, state, self.next_order, now);
@@ -271,12 +277,17 @@ impl Roster {
                 .any(|other| other.is_live() && other.record.addresses.first() == address)
     }
 
-    fn forget_one_dead(&mut self) -> bool {
+    /// Whether no new node finds room: the limit is reached and nobody is dead.
+    pub fn is_full(&self) -> bool {
+        self.len() >= NODES && self.iter().all(|(_, peer)| peer.is_live())
+    }
+
+    fn forget_one_dead(&mut self) {
         let dead = self.iter().filter(|(_, peer)| !peer.is_live());
-        let Some((id, _)) = dead.min_by_key(|(_, peer)| peer.heard_us) else { return false };
+        let Some((id, peer)) = dead.min_by_key(|(_, peer)| peer.heard_us) else { return };
         log::warn!(target: "roster", "forgot {id}: the limit of known nodes is reached and it was silent for longest");
+        self.pushed_out.push(Subject { id, generation: peer.record.generation });
         self.forget(id);
-        true
     }
 
     fn keep_dead_within_limit(&mut self) {
@@ -371,6 +382,11 @@ impl Peer {
             // Above all counters an earlier entry for the same peer can have used.
             counter: now.0,
         }
+    }
+
+    /// Known from the state directory, suspected since, and not heard here: others know better.
+    pub fn is_remembered_only(&self) -> bool {
+        self.state == State::Suspect && self.heard_here.is_none()
     }
 
     /// What it adds to the roster's checksum.

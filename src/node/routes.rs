@@ -43,6 +43,8 @@ pub struct Path {
     pub rtt_us: Option<u64>,
     /// Its host said that nobody listens there.
     pub refused: Option<Time>,
+    /// Its end of a stream was closed without a goodbye, and nothing was heard since.
+    pub broke_off: bool,
 }
 
 impl Path {
@@ -70,6 +72,7 @@ impl Routes {
         let path = self.paths.entry(id).or_default();
         path.last = Some((way, hops, now));
         path.refused = None;
+        path.broke_off = false;
         if hops == 0 {
             path.direct = Some((way, now));
         }
@@ -97,6 +100,10 @@ impl Routes {
             path.last = path.last.filter(|(way, _, _)| way.address != address);
             path.direct = path.direct.filter(|(way, _)| way.address != address);
         }
+    }
+
+    pub fn broke_off(&mut self, id: NodeId) {
+        self.paths.entry(id).or_default().broke_off = true;
     }
 
     /// The path to `id` is broken though others reach it: go around through one of them.

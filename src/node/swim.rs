@@ -47,8 +47,8 @@ impl foca::Identity for SwimId {
 /// What the codec needs to know and what it found: shared with `members`, which owns the engine.
 #[derive(Default)]
 pub struct Shared {
-    /// Nodes whose record is known, with the start counter in it.
-    pub known: BTreeMap<NodeId, u64>,
+    /// Nodes whose record is known, with the generation in it.
+    pub known: BTreeMap<NodeId, Generation>,
     pub own: Option<SwimId>,
     /// Nodes named by a packet whose record, or newest life, is not known here.
     pub missing: bool,
@@ -153,10 +153,17 @@ impl foca::Codec<SwimId> for Codec {
         };
         let mut shared = self.0.borrow_mut();
         let own = shared.own.unwrap_or(id);
+        let is_own = id.node == own.node;
         let known = shared.known.get(&id.node).copied();
-        if id.node != own.node && known != Some(id.generation.start_counter()) {
+        let known = if is_own { Some(own.generation) } else { known };
+        // Nobody lives in a generation that its own signed record does not show: else anybody
+        // could outdate it by hearsay.
+        let is_shown = known.is_some_and(|known| {
+            known >= id.generation && known.start_counter() == id.generation.start_counter()
+        });
+        if !is_shown {
             // A word about ourselves that changes nothing stands in for what is not known here.
-            shared.missing |= known.is_none_or(|known| known < id.generation.start_counter());
+            shared.missing |= !is_own && known.is_none_or(|known| known < id.generation);
             return Ok(Member::alive(own));
         }
         shared.suspects |= state == State::Suspect;

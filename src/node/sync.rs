@@ -46,13 +46,14 @@ impl Syncing {
         }
     }
 
-    /// Asks for every record not known here.
+    /// Asks for every record not known here, and for what became of those who were remembered
+    /// from an earlier life and not heard since.
     pub fn pull(&mut self, t: &mut Tables, from: NodeId, carry: Carry) {
         let now = t.now;
         self.pulled.retain(|_, at| now.ms_since(*at) < ANSWER_MS);
         self.pulled.entry(from).or_insert(now);
         let mut have = Vec::new();
-        for (id, peer) in t.roster.iter() {
+        for (id, peer) in t.roster.iter().filter(|(_, peer)| !peer.is_remembered_only()) {
             have.extend_from_slice(&id.to_bytes()[..4]);
             have.extend_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes());
         }
@@ -103,9 +104,7 @@ impl Syncing {
         let have: BTreeSet<&[u8]> = pull.have.chunks_exact(LINE_BYTES).take(NODES + 1).collect();
         let line = |id: NodeId, sum: u32| [&id.to_bytes()[..4], &sum.to_be_bytes()].concat();
         let missing = t.roster.iter().filter(|(id, peer)| {
-            *id != from
-                && !peer.unheard
-                && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
+            *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
         });
         let unknown = have.iter().any(|line| {
             let prefix = line[..4].try_into().expect("four bytes of eight");

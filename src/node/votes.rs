@@ -196,6 +196,10 @@ impl Votes {
         if fresh && verdict.reason == Reason::Silent {
             return false;
         }
+        if verdict.votes.len() > VOTERS {
+            t.own.count("verdicts over the limit of voters");
+            return false;
+        }
         let mut voters: Vec<NodeId> = verdict.votes.iter().map(|vote| vote.voter).collect();
         voters.sort_unstable();
         voters.dedup();
@@ -281,12 +285,15 @@ impl Votes {
         if t.roster.get(id).and_then(|peer| peer.heard_here).is_some_and(|at| at > since) {
             return Seen::Up;
         }
-        let refused = t.routes.get(id).and_then(|path| path.refused);
+        let path = t.routes.get(id);
+        let refused = path.and_then(|path| path.refused);
         if refused.is_some_and(|at| at >= look.since.max(since)) {
             return Seen::Gone(Reason::ProcessGone);
         }
         if look.tries >= LOOK_TRIES && look.next <= t.now {
-            return Seen::Gone(Reason::Silent);
+            // A kernel that closed its stream outlived the process; a host that is gone says nothing.
+            let process_gone = path.is_some_and(|path| path.broke_off);
+            return Seen::Gone(if process_gone { Reason::ProcessGone } else { Reason::Silent });
         }
         Seen::Looking
     }

@@ -61,6 +61,12 @@ pub const ANSWER_MAX_MS: u64 = 600_000;
 pub const PENDING_HELLOS: usize = 256;
 /// Hellos answered in one second, all sources together.
 pub const HELLOS_PER_SECOND: u32 = 256;
+/// Hellos answered in one second for one source address and port.
+pub const HELLOS_PER_SOURCE: u32 = 4;
+/// Sources counted for the limits of hellos; while so many greet, others wait.
+pub const HELLO_SOURCES: usize = 1_024;
+/// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
+pub const CONTACTS: usize = 256;
 /// Interval of heartbeats to a home, milliseconds.
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Heartbeats missed in a row before a home counts as silent.
@@ -151,6 +157,9 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("answer wait at most", ANSWER_MAX_MS, "ms"),
     ("pending hellos", PENDING_HELLOS as u64, ""),
     ("hellos", HELLOS_PER_SECOND as u64, "a second"),
+    ("hellos a source", HELLOS_PER_SOURCE as u64, "a second"),
+    ("hello sources", HELLO_SOURCES as u64, ""),
+    ("contacts", CONTACTS as u64, ""),
     ("heartbeat", HEARTBEAT_MS, "ms"),
     ("heartbeats missed", HEARTBEATS_MISSED, ""),
     ("timeout", TIMEOUT_MS, "ms"),

@@ -306,6 +306,7 @@ impl Ages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ids::NodeId;
 
     fn all() -> Vec<Body> {
         let nonce = Nonce { nonce: 7 };

@@ -91,6 +91,7 @@ pub struct Sent {
     pub from: SocketAddr,
     pub to: SocketAddr,
     pub bytes: Vec<u8>,
+    pub lost: bool,
 }
 
 /// One frame on its way: who sent it, who is to get it, on which stream of the one that dialled.
@@ -271,11 +272,12 @@ impl Mesh {
     fn datagram(&mut self, member: usize, socket: Socket, to: SocketAddr, bytes: Vec<u8>) {
         let port = if socket == Socket::Main { MAIN_PORT } else { EPHEMERAL_PORT };
         let from = SocketAddr::new(self.members[member].address.ip(), port);
-        let sent = Sent { at: self.now, from, to, bytes };
+        let target = self.at(to);
+        let fate = target.and_then(|_| self.fates.pop_front());
+        let sent = Sent { at: self.now, from, to, bytes, lost: fate == Some(0) };
         self.sent.push(sent.clone());
-        let Some(target) = self.at(to) else { return };
-        match self.fates.pop_front() {
-            Some(0) => {}
+        let Some(target) = target.filter(|_| !sent.lost) else { return };
+        match fate {
             Some(1) => {
                 self.later(LATENCY_MS, target, Event::Datagram(sent.clone()));
                 self.later(2 * LATENCY_MS, target, Event::Datagram(sent));

@@ -170,16 +170,18 @@ fn bodies() -> Vec<Body> {
     let down = Down { signature: vote.signature, reason: Reason::ProcessGone };
     let entry = |state| SyncEntry { record: record.clone(), state, age_ms: 1_234 };
     let states = [State::Alive, State::Suspect, State::Down, State::Left];
+    let verdict = Verdict {
+        subject,
+        ballot: 5,
+        issuer: NodeId(6),
+        reason: Reason::Silent,
+        answered: 2,
+        votes: vec![vote],
+        signature: [0; 64],
+    };
     let rumors = [
         Rumor::Record(record.clone()),
-        Rumor::Verdict(Verdict {
-            subject,
-            ballot: 5,
-            issuer: NodeId(6),
-            reason: Reason::Silent,
-            answered: 2,
-            votes: vec![vote],
-        }),
+        Rumor::Verdict(verdict.sign(&who.identity)),
         Rumor::Left(Left::sign(&who.identity, Generation::first(4))),
         Rumor::Forget { id: NodeId(8), generation: Generation(9) },
     ];
