@@ -163,7 +163,8 @@ impl Nat {
             let seen = &self.seen;
             let candidates = t.some_live(t.own.id);
             let strong = candidates.iter().find(|id| seen.contains_key(id) && is_witness(t, **id));
-            let any = candidates.iter().find(|id| is_witness(t, **id));
+            let weak = |id: &&NodeId| is_witness(t, **id) && !may_be_gateway(t, **id);
+            let any = candidates.iter().find(weak);
             if let Some(witness) = strong.or(any).copied() {
                 let strong = strong.is_some();
                 self.start(t, witness, strong);
@@ -239,6 +240,13 @@ impl Nat {
     pub fn deadline(&self) -> Option<Time> {
         Some(self.test.as_ref().map_or(self.next_test, |test| test.next))
     }
+}
+
+/// Whether a node bears our gateway's address: it may be our gateway, known under another address.
+fn may_be_gateway(t: &Tables, id: NodeId) -> bool {
+    let gateways = &t.own.options.gateways;
+    let has = |address: &IpAddr| gateways.contains(address);
+    t.roster.get(id).is_some_and(|peer| peer.record.addresses.iter().any(has))
 }
 
 /// Whether a node may witness: alive, not hidden itself, and not our gateway.

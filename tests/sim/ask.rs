@@ -192,7 +192,7 @@ impl World {
         let rows = self.list(id);
         let tree = self.tree(id);
         let name = self.machines[id].spec.name.clone();
-        let way_ms = self.net.longest_way_ms();
+        let way_ms = self.net.longest_ways_ms();
         let checkers = &mut self.checkers;
         let kept = checkers::tree(&rows, &tree)
             .and_then(|()| checkers::bounds(&rows))

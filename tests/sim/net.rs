@@ -9,6 +9,10 @@ use rand::{RngExt, rngs::SmallRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// Hands an age passes through, and links between two of them.
+const HANDS: u64 = 8;
+const LEVELS: u64 = 4;
+
 /// Number of a host; the world's machines live on hosts.
 pub type HostId = usize;
 type SegmentId = usize;
@@ -192,9 +196,12 @@ impl Net {
         !self.cuts.is_empty() || self.hosts.iter().any(|host| host.group != self.hosts[0].group)
     }
 
-    /// How long a datagram may take, and one that carries on what it brought.
-    pub fn longest_way_ms(&self) -> u64 {
-        if self.link.reorder > 0.0 { 3_000 } else { 0 }
+    /// What an age may lose on its ways: it passes through some hands, each as far away as can be.
+    pub fn longest_ways_ms(&self) -> u64 {
+        let distance_us = self.hosts.iter().map(|host| host.distance_us).max().unwrap_or(0);
+        let link_us = self.link.delay_us + self.link.jitter_us + 2 * distance_us;
+        let late_ms = if self.link.reorder > 0.0 { 3_000 } else { 0 };
+        HANDS * LEVELS * link_us / 1_000 + late_ms
     }
 
     /// Whether a packet could cross this link, loss aside.

@@ -282,7 +282,9 @@ impl World {
             self.events.push(now_us + RETRY_MS * 1_000, again);
             return;
         }
-        one.blocked_since[direction] = None;
+        if one.blocked_since[direction].take().is_some() {
+            self.checkers.ages.late(now_us);
+        }
         let receiver = one.ends[1 - direction].as_ref();
         let gone =
             receiver.is_none_or(|end| !end.open || self.machines[end.machine].life != end.life);
