@@ -2,6 +2,7 @@
 runs `serf agent`, both with the same verbs. What each node says is read as it comes, with the time."""
 
 import base64
+import json
 import os
 import re
 import selectors
@@ -20,6 +21,7 @@ BUILT = os.environ.get("BENCH_BUILT", os.path.join(REPOSITORY, "target", "releas
 SERF_KEY = base64.b64encode(bytes(range(32))).decode()
 PATIENCE_S = 60
 START_S = 20
+MESSAGE_S = 10
 
 
 def name(number):
@@ -248,17 +250,34 @@ class Herd(Group):
     def list_words(self, number):
         return self.words(number, "list")
 
-    def ping_all(self, number, silent=()):
-        """`daust all ping`: seconds until the last answer came, until the command returned, and
-        how many answered."""
-        start = time.monotonic()
+    def oldest_age_s(self, number):
+        """The oldest age at which a node shows any living one."""
+        lines = self.run(number, "-j", "list").stdout.splitlines()
+        nodes = [node for node in map(json.loads, lines) if node["type"] == "node"]
+        return max(node["last_seen_ms"] for node in nodes if node["state"] == "alive") / 1000
+
+    def ask_all(self, number):
+        """`all ping` on the control socket: when each answer came."""
         self.parts = []
         self.request(self.sources[number].file, 2, 0, scope=2)
         self.wait(lambda: self.parts and self.parts[-1][1][5], PATIENCE_S)
-        answers = [at for at, part in self.parts if part[3][0] == 0]
-        start_command = time.monotonic()
-        self.run(number, "all", "ping")
-        return max(answers, default=start) - start, time.monotonic() - start_command, len(answers)
+        return [at for at, part in self.parts if part[3][0] == 0]
+
+    def tell_all(self, number, _):
+        """Seconds until all were reached, and how many were not. There is no verb for a message
+        yet: a ping takes the same way, and its answers the way back as well."""
+        start = time.monotonic()
+        answers = self.ask_all(number)
+        return max(answers, default=start) - start, self.size - len(answers)
+
+    def ping_all(self, number):
+        """`daust all ping`: seconds until the last answer came, until the command returned, and
+        how many answered the command."""
+        start = time.monotonic()
+        last = max(self.ask_all(number), default=start) - start
+        start = time.monotonic()
+        answered = self.run(number, "all", "ping").stdout.count("pong")
+        return last, time.monotonic() - start, answered
 
 
 class Serf(Group):
@@ -320,8 +339,16 @@ class Serf(Group):
     def list_words(self, number):
         return ["serf", "members", f"-rpc-addr={self.rpc(number)}"]
 
-    def ping_all(self, number, silent=()):
-        """`serf query`: the same three figures."""
+    def tell_all(self, number, text):
+        """An event: seconds until the last node received it, and how many did not."""
+        start = time.monotonic()
+        self.run(number, "event", "-coalesce=false", text)
+        received = lambda: len(self.since(start, "message", text)) >= self.size
+        last = self.wait(received, MESSAGE_S)
+        return last and last - start, self.size - len(self.since(start, "message", text))
+
+    def ping_all(self, number):
+        """`serf reachability`: the same three figures."""
         start = last = time.monotonic()
         words = ["serf", "reachability", f"-rpc-addr={self.rpc(number)}", "-verbose"]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
