@@ -80,10 +80,34 @@ def write(makers, singles, tables, minutes, simulated):
     return sorted(set(reasons) - short) if complete else []
 
 
-def head(makers, minutes):
+FAULT_NOTES = """\
+Groups of {size} nodes on loopback addresses of a namespace of their own, each program with its own
+defaults for a LAN, serf with `-encrypt` but for the forged joins. False downs are events at nodes
+that nobody disturbed, about living nodes that nobody disturbed; the goal is 0. "Well again" is the time from the end
+of the fault until all list all, {patience} s being the most that is waited. Drops are on arrival.
+"""
+
+
+def write_faults(makers, titles, rows, size, minutes):
+    lines = ["| fault | program | false downs | nodes hit | noticed | well again | further | others' share |", "|---" * 8 + "|"]
+    for title in titles:
+        for make in makers:
+            row = rows[make.program][title]
+            false = f"**{row['false']}**" if row["false"] else "0"
+            hit = str(row["hit"] or "")
+            cells = [title, make.program, false, hit, row["noticed"], row["healed"], row["told"], f"{row['others']:.2f}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    over = [title for title in titles if rows[makers[0].program][title]["false"]]
+    verdict = f"Falls short of the goal: {', '.join(over)}." if over else "No false down of herd."
+    parts = [head(makers, minutes, "Faults", "make faults"), FAULT_NOTES.format(size=size, patience=60), "\n".join(lines), "", verdict]
+    with open(os.path.join(HERE, "FAULTS.md"), "w") as file:
+        file.write("\n".join(parts) + "\n")
+
+
+def head(makers, minutes, title="Results", command="make bench"):
     versions = ", ".join(make.version() for make in makers)
     return (
-        "# Results\n\nWritten by `make bench`; not by hand.\n\n"
+        f"# {title}\n\nWritten by `{command}`; not by hand.\n\n"
         f"{time.strftime('%Y-%m-%d %H:%M')}, {minutes:.0f} minutes. {machine()}. {versions}.\n"
     )
 
