@@ -1,100 +1,41 @@
-//! Forged joins for `bench/faults`: as many invented identities as asked for, each with sound keys
-//! and a signed record, greet one node from one address, each from a port of its own; those that
-//! are answered prove themselves. Prints how many were sent, answered and refused.
+//! Forged joins for `bench/faults`: as many invented identities as asked for greet one node from one
+//! address, each from a port of its own; those that are answered prove themselves. Prints how many
+//! were sent, answered and told that they are taken.
 //!
 //! forger VICTIM:PORT SOURCE_ADDRESS COUNT
 
-use herd::wire::codec;
-use herd::wire::header::{Header, Kind};
-use herd::wire::hello::{Hello, Intent};
-use herd::wire::ids::{Generation, NodeId};
-use herd::wire::message::Envelope;
-use herd::wire::record::Record;
-use herd::wire::seal::{Identity, Suite};
+mod invented;
+
+use invented::Invented;
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
 
-/// How long an answer is waited for: the victim is on the same machine.
-const ANSWER: Duration = Duration::from_micros(300);
-const START_COUNTER: u64 = 1;
+/// So many greetings are sent before the answer to the first of them is looked for.
+const UNDER_WAY: usize = 64;
 /// A probe of a path: any body under the seal proves its sender.
-const PROBE: u16 = 9;
+const PROBE: (u16, [u8; 2]) = (9, [0x81, 0x05]);
 
-struct Forged {
-    identity: Identity,
+/// One that greeted and may have been answered.
+struct Greeted {
+    forged: Invented,
     socket: UdpSocket,
 }
 
-impl Forged {
-    fn new(number: u64, source: IpAddr) -> std::io::Result<Forged> {
-        let mut secret = [7; 64];
-        secret[..8].copy_from_slice(&number.to_le_bytes());
-        secret[32..40].copy_from_slice(&number.to_le_bytes());
-        let socket = UdpSocket::bind((source, 0))?;
-        socket.set_read_timeout(Some(ANSWER))?;
-        Ok(Forged { identity: Identity::from_secret(&secret, Suite::Real), socket })
-    }
+fn greet(number: u64, source: IpAddr, victim: SocketAddr) -> std::io::Result<Greeted> {
+    let (forged, socket) = (Invented::new(number, source), UdpSocket::bind((source, 0))?);
+    socket.set_nonblocking(true)?;
+    socket.send_to(&forged.question(), victim)?;
+    Ok(Greeted { forged, socket })
+}
 
-    fn record(&self, number: u64, source: IpAddr) -> Vec<u8> {
-        let keys = self.identity.public();
-        let record = Record {
-            agreement_key: keys.agreement,
-            signing_key: keys.signing,
-            generation: Generation::first(START_COUNTER),
-            sequence: 0,
-            name: format!("forged{number}").parse().expect("a valid name"),
-            addresses: vec![source],
-            port: 4040,
-            parent: None,
-            hidden: false,
-            instance: number,
-            public_ip: None,
-            deadend: false,
-            homes: Vec::new(),
-            attributes: Vec::new(),
-        };
-        record.sign(&self.identity)
-    }
-
-    fn question(&self, number: u64, source: IpAddr) -> Vec<u8> {
-        let hello = Hello {
-            version_min: 1,
-            version_max: 1,
-            intent: Intent::Join,
-            nonce: number,
-            capabilities: 0,
-            proof: Vec::new(),
-            record: self.record(number, source),
-            refused: None,
-            known_generation: None,
-        };
-        let sender = self.identity.id();
-        hello.question(&Header::new(Kind::HelloQuestion, NodeId::ANYBODY, sender))
-    }
-
-    /// The first sealed word to whoever answered; None if it refused us.
-    fn proof(&self, answer: &[u8]) -> Option<Vec<u8>> {
-        let (header, rest) = Header::parse(answer).ok()?;
-        let hello: Hello = codec::decode(rest).ok()?;
-        let record = Record::peek(&hello.record).ok().filter(|_| hello.refused.is_none())?;
-        let start = record.generation.start_counter();
-        let key = self.identity.pair_key(START_COUNTER, &record.keys(), start)?;
-        let body = vec![0x81, 0x05];
-        let plain =
-            codec::encode(&Envelope { number: PROBE, body, ages: Vec::new(), digest: None });
-        let to_victim = Header::new(Kind::Sealed, header.sender, self.identity.id());
-        Some(key.seal(&to_victim, 1, [1; 16], &plain))
-    }
-
-    /// Greets; whether it was answered, and whether it was taken in.
-    fn greet(&self, victim: SocketAddr, question: &[u8]) -> std::io::Result<(bool, bool)> {
-        self.socket.send_to(question, victim)?;
-        let mut buffer = [0; 2_048];
-        let Ok(length) = self.socket.recv(&mut buffer) else { return Ok((false, false)) };
-        let Some(proof) = self.proof(&buffer[..length]) else { return Ok((true, false)) };
-        self.socket.send_to(&proof, victim)?;
-        Ok((true, true))
-    }
+/// Whether it was answered, and whether it was taken in and proved itself.
+fn prove(one: &Greeted, victim: SocketAddr) -> std::io::Result<(bool, bool)> {
+    let mut buffer = [0; 2_048];
+    let Ok(length) = one.socket.recv(&mut buffer) else { return Ok((false, false)) };
+    let Some(met) = one.forged.met(&buffer[..length]) else { return Ok((true, false)) };
+    let proof = one.forged.sealed(&met, 1, PROBE.0, PROBE.1.to_vec());
+    one.socket.send_to(&proof, victim)?;
+    Ok((true, true))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -104,11 +45,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (victim, source) = (victim.parse()?, source.parse()?);
     let (mut answered, mut taken) = (0, 0);
-    for number in 0..count.parse()? {
-        let forged = Forged::new(number, source)?;
-        let (answer, proof) = forged.greet(victim, &forged.question(number, source))?;
-        answered += u64::from(answer);
-        taken += u64::from(proof);
+    let (count, mut under_way): (u64, _) = (count.parse()?, VecDeque::new());
+    for number in 0..count + UNDER_WAY as u64 {
+        if number < count {
+            under_way.push_back(greet(number, source, victim)?);
+        }
+        if under_way.len() >= UNDER_WAY || number >= count {
+            let Some(one) = under_way.pop_front() else { break };
+            let (answer, proof) = prove(&one, victim)?;
+            answered += u64::from(answer);
+            taken += u64::from(proof);
+        }
     }
     println!("sent {count} answered {answered} taken {taken}");
     Ok(())
