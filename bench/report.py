@@ -227,7 +227,7 @@ def read_reasons():
     """figure: why it falls short, one line a figure."""
     with open(os.path.join(HERE, "reasons.txt")) as file:
         lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]
-    return dict(map(str.strip, line.split(":", 1)) for line in lines)
+    return dict(tuple(map(str.strip, line.split(":", 1))) for line in lines)
 
 
 def explain(reasons, short):
