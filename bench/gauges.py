@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +44,8 @@ def enter_namespace():
     if os.getpid() != 1:
         words = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-B"]
         os.execvp(words[0], words + sys.argv)
+    # The first process of a namespace is spared signals that it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     nft(RULES)
 
