@@ -28,7 +28,7 @@ pub fn node(bytes: &[u8]) {
         play.act(&mut script);
         play.check_deadline();
     }
-    play.world.settle();
+    play.end(bytes);
 }
 
 /// Packets of the SWIM engine, from a member.
@@ -44,7 +44,7 @@ pub fn swim(bytes: &[u8]) {
         play.world.mesh.run_ms(u64::from(script.byte()));
         play.check_deadline();
     }
-    play.world.settle();
+    play.end(bytes);
 }
 
 struct Play {
@@ -71,6 +71,13 @@ impl Play {
             22 => self.world.give(Input::ClientGone { client: ClientId(script.long() % 16) }),
             23 => self.sleep(script),
             other => self.world.act(&plain_act(other, script)),
+        }
+    }
+
+    /// The quiet after it takes most of the time: one script in four gets it.
+    fn end(mut self, bytes: &[u8]) {
+        if bytes.len().is_multiple_of(4) {
+            self.world.settle();
         }
     }
 
