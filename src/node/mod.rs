@@ -239,6 +239,7 @@ impl Node {
         let counter = crate::wire::seal::counter_of(rest);
         let sent = counter.is_some_and(|counter| t.roster.was_sent(header.destination, counter));
         if header.sender != t.own.id || !sent || t.routes.id_at(to) != Some(header.destination) {
+            t.routes.lost(header.destination, to);
             t.own.count("refusals not believed");
             return;
         }
