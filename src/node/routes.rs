@@ -194,7 +194,7 @@ impl Routes {
         if let Some(parent) = parent {
             self.collect(parent, own, roster, now, depth - 1, ways);
         }
-        let mut others = self.told(&peer.record, own);
+        let mut others = self.told(id, &peer.record, own);
         if depth == HOPS {
             others.extend(self.by_hearer(id, own, roster, now));
         }
@@ -223,9 +223,8 @@ impl Routes {
 
     /// The addresses a node's record tells. An address that is our own or our gateway's (every
     /// Docker host has 172.17.0.1) is not its.
-    fn told(&self, record: &Record, own: &Own) -> Vec<Way> {
+    fn told(&self, id: NodeId, record: &Record, own: &Own) -> Vec<Way> {
         let socket = default_socket(own);
-        let id = record.id();
         let addresses = record.addresses.iter().chain(record.public_ip.iter());
         let anothers = |address: &IpAddr| {
             own.is_own_address(*address)
