@@ -1,13 +1,17 @@
 //! Talks to the local daemon: connect, ask, collect answers, follow events. Prints nothing; the
 //! command line and the C library are equal users of it.
 //!
+//! [`Connection`] carries requests and parts of answers, [`ask`] makes whole answers of them.
 //! [`verbs`] is the table of what can be asked, [`words`] reads what a person typed, [`render`]
 //! makes the text people read and [`json`] the objects programs read.
 
 pub mod answers;
+pub mod ask;
 pub mod json;
+mod order;
 pub mod path;
 pub mod render;
+mod resolve;
 pub mod verbs;
 pub mod words;
 
@@ -15,10 +19,12 @@ use crate::wire::codec::{FrameReader, decode, encode, frame};
 use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::limits::{ANSWER_MS, FRAME_BYTES, GOODBYE_MS};
+use crate::wire::reply::{ErrorCode, Failure, Reply};
 use answers::{Answer, Gathering};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -46,6 +52,8 @@ pub enum Error {
     Silent(u64),
     /// The daemon sent what is no answer.
     Damaged(String),
+    /// The daemon serves this connection no further (or would not), and says why.
+    Refused(Failure),
 }
 
 impl fmt::Display for Error {
@@ -64,6 +72,7 @@ impl fmt::Display for Error {
             Error::Gone => f.write_str("it closed the connection before the answer was complete"),
             Error::Silent(ms) => write!(f, "it said nothing for {} s", ms / 1_000),
             Error::Damaged(why) => write!(f, "it sent what is no answer: {why}"),
+            Error::Refused(failure) => f.write_str(&failure.detail),
         }
     }
 }
@@ -88,10 +97,43 @@ impl Connection {
     pub fn send(&mut self, scope: Scope, command: Command, timeout_ms: u64) -> Result<u64, Error> {
         self.last_number += 1;
         let request = Request { number: self.last_number, scope, command, timeout_ms };
-        match self.stream.write_all(&frame(&encode(&request))) {
+        let bytes = encode(&request);
+        if bytes.len() > FRAME_BYTES {
+            let detail = format!("a request over {FRAME_BYTES} bytes is refused");
+            return Err(Error::Refused(Failure::new(ErrorCode::Limit, detail)));
+        }
+        match self.write(&frame(&bytes)) {
             Ok(()) => Ok(self.last_number),
-            Err(cause) if waited(&cause) => Err(Error::Silent(ANSWER_MS)),
-            Err(_) => Err(Error::Gone),
+            Err(cause) if waited(&cause) => {
+                // Half a frame may be out: nothing that follows would be understood.
+                let _ = self.stream.shutdown(Shutdown::Both);
+                Err(Error::Silent(ANSWER_MS))
+            }
+            Err(_) => Err(self.last_word()),
+        }
+    }
+
+    /// Writes without raising SIGPIPE, which would end a C program.
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        self.stream.set_nonblocking(false)?;
+        while !bytes.is_empty() {
+            match SockRef::from(&self.stream).send_with_flags(bytes, libc::MSG_NOSIGNAL) {
+                Ok(length) => bytes = &bytes[length..],
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the daemon hung up, if it said so.
+    fn last_word(&mut self) -> Error {
+        loop {
+            match self.next(Some(Duration::ZERO)) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Error::Gone,
+                Err(error) => return error,
+            }
         }
     }
 
@@ -103,12 +145,14 @@ impl Connection {
     /// The next part, of whichever request. Waits for ever without `wait`, and not at all if it
     /// is zero; None says that nothing came in that time.
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Option<Part>, Error> {
+        let deadline = wait.map(|wait| Instant::now() + wait);
         loop {
             if let Some(bytes) = self.reader.next(FRAME_BYTES).map_err(Error::Damaged)? {
-                return decode(&bytes).map(Some).map_err(Error::Damaged);
+                return part(&bytes).map(Some);
             }
+            let left = deadline.map(|time| time.saturating_duration_since(Instant::now()));
             let mut bytes = [0; READ_BYTES];
-            match self.read(&mut bytes, wait) {
+            match self.read(&mut bytes, left) {
                 Ok(0) => return Err(Error::Gone),
                 Ok(length) => self.reader.push(&bytes[..length]),
                 Err(cause) if waited(&cause) => return Ok(None),
@@ -170,6 +214,14 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
     socket.set_write_timeout(Some(Duration::from_millis(ANSWER_MS)))?;
     socket.connect(&SockAddr::unix(path)?)?;
     Ok(socket.into())
+}
+
+/// What answers no request (its number is 0) says why the daemon hangs up.
+fn part(bytes: &[u8]) -> Result<Part, Error> {
+    match decode::<Part>(bytes).map_err(Error::Damaged)? {
+        Part { number: 0, reply: Reply::Error(failure), .. } => Err(Error::Refused(failure)),
+        part => Ok(part),
+    }
 }
 
 fn waited(cause: &io::Error) -> bool {
