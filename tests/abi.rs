@@ -213,6 +213,50 @@ fn every_program_under_address_sanitizer() {
 }
 
 #[test]
+fn examples_run() {
+    let (herd, scratch) = (Herd::start(), Scratch::new());
+    let run = |program: &mut Command| {
+        program.env("DAUST_SOCKET", &herd.node1.socket).env("LD_LIBRARY_PATH", library());
+        program.stdin(Stdio::null()).stdout(Stdio::piped());
+        program.spawn().unwrap()
+    };
+    for name in ["list", "watch"] {
+        let source = PathBuf::from(format!("{ROOT}/examples/{name}.c"));
+        succeeds(compiler("cc", &source, &scratch.0.join(name), WARNINGS));
+    }
+    let output = run(&mut Command::new(scratch.0.join("list"))).wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("\nvm 3 at 127."), "{}", said(&output));
+
+    let mut watch = run(&mut Command::new(scratch.0.join("watch")));
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    std::thread::scope(|scope| {
+        scope.spawn(|| herd.churn());
+        let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("down ")));
+        herd.quiet.store(true, Relaxed);
+        assert!(line.unwrap().unwrap().starts_with("down node2: "));
+    });
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+
+    if !exists("python3") {
+        return eprintln!("SKIPPED: no python3");
+    }
+    let script = format!("{ROOT}/examples/herd.py");
+    let python = |words: &[&str]| {
+        let child = run(Command::new("python3").arg(&script).args(words).stderr(Stdio::piped()));
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), said(&output))
+    };
+    let (status, text) = python(&["remote", "vm 3", "ping"]);
+    assert!(status == 0 && text.contains("pong\n"), "{text}");
+    let (status, text) = python(&["remote", "no body", "ping"]);
+    assert!(status == 1 && text.contains("can not reach remote node no body"), "{text}");
+    let (status, text) = python(&["lsit"]);
+    assert!(status == 1 && text.contains("did you mean `list`?"), "{text}");
+}
+
+#[test]
 fn header_symbols_manual_and_programs_are_one() {
     let header = std::fs::read_to_string(format!("{ROOT}/include/herd.h")).unwrap();
     let lines = header.lines().filter(|line| line.ends_with(");"));

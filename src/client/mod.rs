@@ -227,3 +227,49 @@ fn part(bytes: &[u8]) -> Result<Part, Error> {
 fn waited(cause: &io::Error) -> bool {
     matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(stream: UnixStream) -> Connection {
+        Connection { stream, reader: FrameReader::default(), last_number: 0 }
+    }
+
+    #[test]
+    fn a_request_at_the_limit_and_over_it() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let drain = std::thread::spawn(move || io::copy(&mut theirs, &mut io::sink()).unwrap());
+        let mut daemon = connection(ours);
+        // The number takes one byte in both; a name this long has a prefix of five.
+        let bare = Request {
+            number: 1,
+            scope: Scope::Here,
+            command: Command::Forget("x".repeat(1 << 16)),
+            timeout_ms: 0,
+        };
+        let around = encode(&bare).len() - (1 << 16);
+        let name = |length: usize| Command::Forget("x".repeat(length - around));
+        assert!(daemon.send(Scope::Here, name(FRAME_BYTES), 0).is_ok());
+        let refused = daemon.send(Scope::Here, name(FRAME_BYTES + 1), 0).unwrap_err();
+        assert!(refused.to_string().contains(&FRAME_BYTES.to_string()), "{refused}");
+        drop(daemon);
+        let limit = (crate::wire::codec::PREFIX_BYTES + FRAME_BYTES) as u64;
+        assert_eq!(drain.join().unwrap(), limit);
+    }
+
+    #[test]
+    fn the_last_word_is_heard_even_if_the_request_finds_nobody() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let reply = Reply::Error(Failure::new(ErrorCode::Limit, "64 clients"));
+        let (number, node, id) = (0, String::new(), crate::wire::ids::NodeId::ANYBODY);
+        let part = Part { number, node, id, reply, last: true, done: true };
+        let daemon = connection(theirs);
+        daemon.write(&frame(&encode(&part))).unwrap();
+        drop(daemon);
+        let mut daemon = connection(ours);
+        let error = daemon.call(Scope::Here, Command::Ping, 0, |_| ControlFlow::Continue(()));
+        assert_eq!(error.unwrap_err().to_string(), "64 clients");
+        assert!(matches!(daemon.send(Scope::Here, Command::Ping, 0), Err(Error::Gone)));
+    }
+}

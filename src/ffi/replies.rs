@@ -50,9 +50,9 @@ fn collect(daemon: &mut Connection, asked: &Asked) -> Result<Vec<Answer>, Error>
 }
 
 /// Carries out any verb of daust but watch, such as "remote 192.168.1.3 ping" or "all list": spaces
-/// divide words, double quotes group them. It takes at most the answer wait of 5 seconds, more if a
-/// host name must be looked up. 0 says that there are replies, not that each is good: see
-/// herd_replies_status(). Free them with herd_replies_free().
+/// divide words, double quotes group them. Nodes have 5 seconds to answer; a host name that no node
+/// bears is looked up in DNS, which may take longer. 0 says that there are replies, not that each is
+/// good: see herd_replies_status(). Free them with herd_replies_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn herd_command(
     handle: Option<&mut Handle>,
