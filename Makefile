@@ -66,7 +66,7 @@ $(library): $(sources) src/ffi/libherd.map config.mk
 	$(CARGO) rustc $(cargo_options) --lib --crate-type staticlib
 	$(CC) $(CFLAGS) -shared -o $@ -Wl,-soname,$(soname) -Wl,--version-script,src/ffi/libherd.map \
 	    -Wl,--whole-archive $(built)/libherd.a -Wl,--no-whole-archive -Wl,--gc-sections \
-	    $(if $(filter release,$(profile)),-Wl,-s) -Wl,-z,defs,-z,relro,-z,now \
+	    $(if $(filter release,$(profile)),-s) -Wl,-z,defs,-z,relro,-z,now \
 	    -Wl,--as-needed -lgcc_s -lpthread -ldl -lm
 	ln -sf $(@F) $(built)/$(soname)
 	ln -sf $(soname) $(built)/libherd.so
