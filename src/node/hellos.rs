@@ -7,7 +7,7 @@
 use crate::node::admission::Admission;
 use crate::node::outbox::{Notice, Occasion};
 use crate::node::planted::Bug;
-use crate::node::roster::{Put, is_private};
+use crate::node::roster::{Peer, Put, is_private};
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::PROTOCOL_VERSION;
@@ -32,6 +32,9 @@ const AGAIN_MOST_MS: u64 = 30_000;
 /// How often one remembered node that is not a member is greeted.
 const REMEMBERED_MS: u64 = 5_000;
 const REMEMBERED_WAYS: usize = 3;
+/// A hidden node without a parent greets so many nodes that may become one, this often.
+const ORPHAN_MS: u64 = 2_000;
+const ORPHAN_CONTACTS: usize = 4;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
 /// A node that heard nobody for so long joins its gateway as a lone one would.
@@ -64,6 +67,7 @@ pub struct Hellos {
     pending: BTreeMap<NodeId, Pending>,
     admission: Admission,
     next_remembered: Time,
+    next_orphan: Time,
     cut_off_wait_ms: u64,
 }
 
@@ -75,6 +79,7 @@ impl Hellos {
             pending: BTreeMap::new(),
             admission: Admission::default(),
             next_remembered: t.now.plus_ms(jitter_ms),
+            next_orphan: t.now,
             cut_off_wait_ms: CUT_OFF_MS,
         };
         hellos.set_homes(t, &t.own.options.homes.clone());
@@ -154,12 +159,12 @@ impl Hellos {
             return;
         }
         let cut_off = t.own.stale_since.is_some();
-        let mut ids: Vec<NodeId> = t
-            .roster
-            .iter()
-            .filter(|(_, peer)| cut_off || peer.state != State::Alive)
-            .map(|(id, _)| id)
-            .collect();
+        self.greet_some(t, most, |peer| cut_off || peer.state != State::Alive);
+    }
+
+    fn greet_some(&mut self, t: &mut Tables, most: usize, wanted: impl Fn(&Peer) -> bool) {
+        let wanted = t.roster.iter().filter(|(_, peer)| wanted(peer));
+        let mut ids: Vec<NodeId> = wanted.map(|(id, _)| id).collect();
         ids.shuffle(&mut t.random);
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
             // All ways: where it was heard last may be the port of a process that is no more.
@@ -194,6 +199,12 @@ impl Hellos {
             let wait_ms = if cut_off { self.cut_off_wait_ms } else { REMEMBERED_MS };
             self.next_remembered = t.now.plus_ms(wait_ms).on_grid();
             self.greet_remembered(t, if cut_off { usize::MAX } else { 1 });
+        }
+        let orphan = t.own.hidden == Some(true) && t.own.record.parent.is_none();
+        if orphan && self.next_orphan <= t.now {
+            self.next_orphan = t.now.plus_ms(ORPHAN_MS).on_grid();
+            let may_hold = |peer: &Peer| !peer.record.hidden && peer.state != State::Alive;
+            self.greet_some(t, ORPHAN_CONTACTS, may_hold);
         }
         let due: Vec<SocketAddr> = self
             .contacts
