@@ -74,9 +74,8 @@ impl Node {
     /// A datagram for somebody else: on towards it, unread.
     fn hand_on(&mut self, from: SocketAddr, header: &Header, bytes: &[u8]) {
         let t = &mut self.t;
-        let rostered = t.roster.contains(header.sender) || header.sender == t.own.id;
         let deadend = t.own.record.deadend && !t.own.has(Bug::DeadendRelays);
-        if deadend || header.hops >= HOPS || !rostered {
+        if deadend || header.hops >= HOPS || !t.roster.contains(header.sender) {
             t.own.count("not relayed");
             return;
         }
@@ -85,8 +84,14 @@ impl Node {
             t.own.count("relayed too late");
             return;
         }
+        // Not back to where it came from, unless its destination was itself heard there: two nodes
+        // that each believe the other to be the way would play ball.
+        let direct = t.routes.direct_way(header.destination, t.now);
+        let onward = |way: &Way| {
+            way.address != from && (way.address.ip() != from.ip() || Some(*way) == direct)
+        };
         let ways = t.routes.ways(header.destination, &t.own, &t.roster, t.now);
-        let Some(way) = ways.into_iter().find(|way| way.address != from) else {
+        let Some(way) = ways.into_iter().find(onward) else {
             t.own.count("not relayed");
             return;
         };

@@ -32,6 +32,7 @@ const NODE: &[&str] = &["clones", "goodbye", "news", "post"];
 const PARTS: &[(&str, &str)] = &[
     ("answerer", "execute"),
     ("execute", "trace"),
+    ("hellos", "contacts"),
     ("members", "swim"),
     ("relay", "execute"),
     ("renewals", "members"),
@@ -164,6 +165,11 @@ fn the_import_rule_sees_what_it_must() {
         (&["client", "words"], "daemon"),
         (&["cli", "options"], "node::Node"),
         (&["daemon", "control"], "client::call"),
+        (&["daemon", "control"], "ffi::handle::Handle"),
+        (&["ffi", "handle"], "daemon::control"),
+        (&["ffi", "nodes"], "node::Node"),
+        (&["ffi", "replies"], "cli::main"),
+        (&["client", "ask"], "ffi::errors"),
         (&["daemon"], "cli"),
     ] {
         assert!(fault(module, path), "{module:?} may import {path}");
@@ -175,6 +181,7 @@ fn the_import_rule_sees_what_it_must() {
         (&["node", "relay"], "node::Input"),
         (&["node", "relay"], "node::execute::execute"),
         (&["cli"], "client::verbs"),
+        (&["ffi", "nodes"], "client::ask"),
         (&["bin", "daust"], "cli::main"),
     ] {
         assert!(!fault(module, path), "{module:?} may not import {path}");
