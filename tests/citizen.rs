@@ -272,6 +272,35 @@ fn a_disk_that_takes_nothing() {
     }
 }
 
+/// A limit of the shell it was typed in is as good as a full disk.
+#[test]
+fn a_limit_of_file_sizes() {
+    let mut node = Daemon::prepared("node1");
+    let typed = node.command();
+    let line: Vec<&str> = typed.get_args().map(|word| word.to_str().unwrap()).collect();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 1; exec \"$@\"", "sh", common::DAUSTD]).args(line);
+    node.run(&mut command);
+    assert!(node.log().contains("nothing is kept in "), "{}", node.log());
+    node.daust(&["stop"]).expect_out("stopped\n");
+    assert_eq!(node.wait_end(), 0);
+}
+
+/// Whoever names a pipe gets what it says, or a sentence, and no daemon that waits for ever.
+#[test]
+fn pipes_in_place_of_files() {
+    let node = Daemon::prepared("node1");
+    let pipe = node.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    let refused = said(&node, &["-d", "-l", pipe]);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.err.contains("can not open the log file"), "{refused:?}");
+    let log = node.path("log");
+    assert_eq!(said(&node, &["-d", "-c", pipe, "-l", log.to_str().unwrap()]), good());
+    node.daust(&["stop"]).expect_out("stopped\n");
+}
+
 fn wait_log(machine: &Machine, wanted: &str) {
     wait_until(&format!("'{wanted}' in the log"), || {
         let log = machine.must("cat /run/log");

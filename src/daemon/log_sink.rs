@@ -58,8 +58,11 @@ impl Sink {
     }
 }
 
+/// Without waiting: a pipe that nobody reads is an error and no hang.
 fn open_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NONBLOCK);
+    options.open(path)
 }
 
 fn write_line(out: &mut impl Write, line: &Line, lost: u64) -> std::io::Result<()> {

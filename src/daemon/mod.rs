@@ -59,6 +59,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
     };
     // Before any thread and any file: nothing this program makes is for others to read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    process::ignore_file_size_signal();
     let starter = match detach_if_asked(&settings) {
         Ok(Detached::Daemon(starter)) => starter,
         Ok(Detached::Starter { status }) => return status,
