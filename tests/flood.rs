@@ -34,8 +34,8 @@ fn line(daemon: &Daemon) -> String {
 }
 
 /// While `flood` does its worst to the first, both answer each time they are asked, and each holds
-/// the other for alive.
-fn endures(flood: impl FnOnce(&Daemon) + Send) {
+/// the other for alive. Gives the log of the first.
+fn endures(flood: impl FnOnce(&Daemon) + Send) -> String {
     let (victim, honest) = pair();
     let over = AtomicBool::new(false);
     let mut slowest = Duration::ZERO;
@@ -63,9 +63,11 @@ fn endures(flood: impl FnOnce(&Daemon) + Send) {
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: u64 = most.split_whitespace().next().unwrap().parse().unwrap();
     assert!(kib < MEMORY_KIB, "{kib} KiB of memory");
-    let lines = victim.log().lines().count();
+    let log = victim.log();
+    let lines = log.lines().count();
     assert!(lines < LOG_LINES, "{lines} lines of log");
     eprintln!("{kib} KiB at most, {lines} lines of log, slowest list {slowest:?}");
+    log
 }
 
 /// As many files as this process may have; fewer connections where that is less.
@@ -78,7 +80,7 @@ fn connections() -> usize {
 
 #[test]
 fn connections_to_the_control_socket() {
-    endures(|victim| {
+    let log = endures(|victim| {
         let mut held = Vec::new();
         for number in 0..connections() {
             // Where the daemon does not accept fast enough, connecting waits.
@@ -89,12 +91,13 @@ fn connections_to_the_control_socket() {
             held.push(client);
         }
     });
+    assert!(!log.contains("fault"), "{log}");
 }
 
 /// From many addresses: nothing, half a frame, a huge one, nonsense, one byte at a time.
 #[test]
 fn connections_to_the_port() {
-    endures(|victim| {
+    let log = endures(|victim| {
         let target = SocketAddr::from((victim.address, 4_040));
         let mut held = Vec::new();
         for number in 0..connections() {
@@ -113,6 +116,7 @@ fn connections_to_the_port() {
             std::thread::sleep(Duration::from_millis(50));
         }
     });
+    assert!(log.contains("unproved streams") && log.contains("is the limit"), "{log}");
 }
 
 fn connect(from: SocketAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
@@ -126,7 +130,7 @@ fn connect(from: SocketAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
 
 #[test]
 fn datagrams_of_garbage() {
-    endures(|victim| {
+    let log = endures(|victim| {
         let target = SocketAddr::from((victim.address, 4_040));
         let mut noise = 0x9e37_79b9_u32;
         let mut next = || {
@@ -144,6 +148,9 @@ fn datagrams_of_garbage() {
             let _ = udp.send_to(&bytes[number % 2..length], target);
         }
     });
+    for what in ["oversized: 1000 so far", "malformed: 1000 so far", "foreign herd: 1000 so far"] {
+        assert!(log.contains(what), "{what}:\n{log}");
+    }
 }
 
 #[test]
