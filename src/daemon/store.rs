@@ -243,11 +243,15 @@ impl Unwritten {
         entries: Entries,
         write: &mut impl FnMut(&Entries) -> Result<(), String>,
     ) -> Result<(), String> {
+        let first = self.0.is_empty();
         self.0.extend(entries);
         let all: Entries = std::mem::take(&mut self.0).into_iter().collect();
         let result = write(&all);
         if let Err(e) = &result {
-            log::warn!("{e}");
+            // Said once: a disk that is full for days would fill the log too.
+            if first {
+                log::warn!("{e}");
+            }
             self.0 = all.into_iter().take(UNWRITTEN).collect();
         }
         result
