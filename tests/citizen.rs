@@ -152,6 +152,23 @@ fn after_a_crash_everything_is_taken_over() {
 }
 
 #[test]
+fn killed_at_any_time_it_stays_who_it_was() {
+    let mut node = Daemon::prepared("node1");
+    let mut ids = Vec::new();
+    for round in 0..10 {
+        node.restart();
+        let said = node.daust(&["-j", "list"]);
+        let own: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        ids.push(own["id"].as_str().unwrap().to_string());
+        std::thread::sleep(std::time::Duration::from_millis(round * 7));
+        node.kill();
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert!(!node.log().contains("damaged"), "{}", node.log());
+}
+
+#[test]
 fn a_damaged_state_is_put_aside() {
     let mut node = Daemon::start("node1");
     node.daust(&["stop"]).expect_out("stopped\n");
