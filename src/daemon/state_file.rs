@@ -107,6 +107,17 @@ impl StateFile {
     }
 }
 
+/// The engine tidies up when it is closed, and may find only then that the file is damaged.
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        let _ = guarded(|| {
+            drop(database);
+            Ok(())
+        });
+    }
+}
+
 /// The file alone, which must not be a link.
 fn open(path: &Path) -> Result<Database, Trouble> {
     let mut options = OpenOptions::new();
