@@ -92,13 +92,25 @@ fn false_downs_are_seen() {
     let end_us = since_us + FALSE_DOWN_MS * 1_000;
     assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us).is_ok());
     assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_err());
-    assert!(checkers.downs(&[true, false], &IDS, &together(), false, end_us + 1).is_ok(), "it is down");
-    assert!(checkers.downs(&[false, true], &IDS, &together(), false, end_us + 1).is_ok(), "who says so is");
+    assert!(
+        checkers.downs(&[true, false], &IDS, &together(), false, end_us + 1).is_ok(),
+        "it is down"
+    );
+    assert!(
+        checkers.downs(&[false, true], &IDS, &together(), false, end_us + 1).is_ok(),
+        "who says so is"
+    );
     assert!(checkers.downs(&[true, true], &IDS, &together(), true, end_us + 1).is_ok(), "split");
     let renamed = [Some(NodeId(1)), Some(NodeId(9))];
-    assert!(checkers.downs(&[true, true], &renamed, &together(), false, end_us + 1).is_ok(), "a former id");
+    assert!(
+        checkers.downs(&[true, true], &renamed, &together(), false, end_us + 1).is_ok(),
+        "a former id"
+    );
     checkers.shown.event(0, NodeId(2), State::Alive, end_us);
-    assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_ok(), "taken back");
+    assert!(
+        checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_ok(),
+        "taken back"
+    );
 }
 
 #[test]
