@@ -234,4 +234,14 @@ ppp0\t00000000\t00000000\t0001\t0\t0\t700\t00000000\t0\t0\t0
         assert_eq!(texts(&wildcard.own[..1]), ["10.0.0.2"]);
         assert_eq!(texts(&choose(&all[..1], &[], None, None).own), ["127.0.0.1"]);
     }
+
+    #[test]
+    fn a_huge_table_is_read_in_part() {
+        let path = std::env::temp_dir().join(format!("herd-routes-{}", std::process::id()));
+        for more in [0, 1] {
+            std::fs::write(&path, "x".repeat(ROUTE_TABLE_BYTES as usize + more)).unwrap();
+            assert_eq!(table(path.to_str().unwrap()).len() as u64, ROUTE_TABLE_BYTES);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
 }

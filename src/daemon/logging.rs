@@ -222,10 +222,29 @@ mod tests {
             assert_eq!(quotas.allow("udp", Level::Warn, 5), line < LOG_LINES);
         }
         assert!(quotas.allow("streams", Level::Warn, 5));
+        for line in 0..LOG_DEBUG_LINES + 1 {
+            assert_eq!(quotas.allow("links", Level::Debug, 5), line < LOG_DEBUG_LINES);
+        }
         assert!(quotas.allow("udp", Level::Debug, 5), "debug lines have their own limit");
         assert!(quotas.suppressed().is_empty(), "said once, when the window is over");
         assert!(quotas.allow("udp", Level::Warn, LOG_WINDOW_MS));
-        assert_eq!(quotas.suppressed(), [("udp".to_string(), 7)]);
+        assert_eq!(quotas.suppressed(), [("links".to_string(), 1), ("udp".to_string(), 7)]);
         assert!(quotas.suppressed().is_empty());
+    }
+
+    /// A terminal or disk that hangs: nobody waits, and what was lost is counted.
+    #[test]
+    fn lines_that_find_the_queue_full_are_counted() {
+        let (orders, received) = sync_channel(LOG_QUEUE);
+        let quotas = Mutex::new(Quotas::default());
+        let front = Front { orders, quotas, started: Instant::now() };
+        for line in 0..LOG_QUEUE + 3 {
+            front.write(Level::Info, "udp", format_args!("{line}"));
+        }
+        assert_eq!(LOST.swap(0, Ordering::Relaxed), 3);
+        let Ok(Order::Write(first)) = received.recv() else { panic!("no line") };
+        assert_eq!(first.text, "0");
+        front.write(Level::Info, "udp", format_args!("fits again"));
+        assert_eq!(LOST.swap(0, Ordering::Relaxed), 0);
     }
 }

@@ -4,6 +4,7 @@
 //! daemon spends its life.
 
 mod accept;
+mod configuration;
 mod connection;
 mod control;
 mod control_path;
@@ -13,10 +14,10 @@ mod interfaces;
 mod local_addresses;
 mod log_sink;
 mod logging;
-mod options;
+pub mod options;
 mod process;
 mod signals;
-mod state_file;
+pub mod state_file;
 mod store;
 mod streams;
 mod tokens;

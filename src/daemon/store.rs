@@ -139,18 +139,21 @@ impl Store {
             lock: state.lock,
         };
         match state.file {
-            Ok(file) => store.start_thread(file)?,
+            Ok(mut file) => store.start_thread(move |entries| file.write(entries))?,
             Err(sentence) => store.refusal = sentence,
         }
         Ok(store)
     }
 
-    fn start_thread(&mut self, mut file: StateFile) -> Result<(), String> {
+    fn start_thread(
+        &mut self,
+        mut write: impl FnMut(&Entries) -> Result<(), String> + Send + 'static,
+    ) -> Result<(), String> {
         let (batches, received) = sync_channel::<(u64, Entries)>(KEEP_BATCHES);
         let (answers, waker) = (self.answers.clone(), self.waker.clone());
-        let write = move || {
+        let work = move || {
             for (ticket, entries) in received {
-                let result = file.write(&entries);
+                let result = write(&entries);
                 if let Err(e) = &result {
                     log::warn!("{e}");
                 }
@@ -159,7 +162,7 @@ impl Store {
                 }
             }
         };
-        let thread = thread::Builder::new().name("store".to_string()).spawn(write);
+        let thread = thread::Builder::new().name("store".to_string()).spawn(work);
         self.thread = Some(thread.map_err(|e| format!("can not start the store's thread: {e}"))?);
         self.batches = Some(batches);
         Ok(())
@@ -192,5 +195,61 @@ impl Store {
             let _ = thread.join();
         }
         self.lock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(poll: &mio::Poll) -> Store {
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let kept = Kept::default();
+        let state = State { file: Err("nothing is kept".to_string()), lock: None, kept };
+        Store::start(state, waker).unwrap()
+    }
+
+    fn written(store: &Store) -> Written {
+        store.written.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
+    /// A disk that hangs holds up nothing: what is too much is refused, and said so.
+    #[test]
+    fn a_disk_that_hangs() {
+        let poll = mio::Poll::new().unwrap();
+        let mut store = store(&poll);
+        let (go_on, may) = channel::<Result<(), String>>();
+        let (arrived, arrives) = channel();
+        let write = move |_: &Entries| {
+            let _ = arrived.send(());
+            may.recv().unwrap_or(Ok(()))
+        };
+        store.start_thread(write).unwrap();
+        store.keep(0, Vec::new());
+        arrives.recv().unwrap();
+        for ticket in 1..=KEEP_BATCHES as u64 {
+            store.keep(ticket, Vec::new());
+        }
+        assert_eq!(store.take(), None, "all of them wait");
+        store.keep(1_000, Vec::new());
+        let refused = Err("the disk is slow: 64 writes are waiting".to_string());
+        assert_eq!(store.take(), Some(Written { ticket: 1_000, result: refused }));
+        let full = Err("no space left".to_string());
+        go_on.send(full.clone()).unwrap();
+        assert_eq!(written(&store), Written { ticket: 0, result: full });
+        drop(go_on);
+        for ticket in 1..=KEEP_BATCHES as u64 {
+            assert_eq!(written(&store), Written { ticket, result: Ok(()) });
+        }
+        store.finish();
+    }
+
+    #[test]
+    fn where_nothing_is_kept_that_is_the_answer() {
+        let poll = mio::Poll::new().unwrap();
+        let mut store = store(&poll);
+        store.keep(5, Vec::new());
+        let result = Err("nothing is kept".to_string());
+        assert_eq!(store.take(), Some(Written { ticket: 5, result }));
     }
 }

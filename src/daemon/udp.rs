@@ -406,4 +406,23 @@ mod tests {
         assert_eq!(collect(&mut receiver, 1), ["5 from 127.0.0.1"]);
         assert_eq!(collect(&mut sender, 1), [format!("{nobody} refused anybody?")]);
     }
+
+    #[test]
+    fn one_turn_reads_its_share_and_comes_back_for_the_rest() {
+        let mut receiver = Udp::bind(Socket::Main, None, 0).unwrap();
+        let port = receiver.socket.local_addr().unwrap().port();
+        let mut sender = Udp::bind(Socket::Ephemeral, None, 0).unwrap();
+        for _ in 0..READS_PER_TURN + 1 {
+            sender.send(Time(0), SocketAddr::from(([127, 0, 0, 1], port)), b"x");
+        }
+        let mut turns = Vec::new();
+        while turns.iter().sum::<usize>() < READS_PER_TURN + 1 {
+            receiver.readable = true;
+            let mut count = 0;
+            receiver.receive(Time(0), &mut |_| count += 1);
+            assert!(count < READS_PER_TURN || receiver.more());
+            turns.push(count);
+        }
+        assert_eq!(turns.iter().max(), Some(&READS_PER_TURN));
+    }
 }

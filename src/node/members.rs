@@ -270,6 +270,12 @@ impl Members {
 
     /// What a peer's list says of a node that was not heard here since this daemon started.
     pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State, age_ms: u64) {
+        // Two lists differ for ever if neither hears the node itself: it settles that.
+        let lives = state == State::Alive && age_ms < REMEMBERED_MS;
+        if lives && t.roster.get(id).is_some_and(|peer| peer.state == State::Down) {
+            self.heard_the_dead(t, id);
+            return;
+        }
         let unheard = !self.shared.borrow().known.contains_key(&id);
         let Some(peer) = t.roster.get(id).filter(|_| unheard) else { return };
         if peer.state != State::Suspect {
@@ -288,8 +294,8 @@ impl Members {
         }
     }
 
-    /// Authentic word from a node that is held to be down or gone: either it was only hearsay,
-    /// and the node lives; or its generation is spent, and it is told so.
+    /// Word from or of a node that is held to be down or gone: either that was only hearsay, and
+    /// the node lives; or its generation is spent, and it is told so.
     fn heard_the_dead(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id).filter(|peer| !peer.is_live()) else { return };
         let generation = peer.record.generation;

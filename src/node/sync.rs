@@ -2,7 +2,7 @@
 //! arriving datagrams that its list differs for long asks for what it misses.
 
 use crate::node::outbox::{Carry, Channel};
-use crate::node::roster::stamp_checksum;
+use crate::node::roster::{Peer, stamp_checksum};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{NODES, PART_BYTES};
@@ -10,7 +10,7 @@ use crate::wire::message::{Body, Pull, Sync, SyncEntry};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of one line of a pull: the beginning of an id and a checksum of the record's stamp.
+/// Bytes of one line of a pull.
 const LINE_BYTES: usize = 8;
 /// Lists differ for a moment whenever something changes: ask only after this.
 const DIFFERS_MS: u64 = 1_000;
@@ -54,8 +54,7 @@ impl Syncing {
         self.pulled.entry(from).or_insert(now);
         let mut have = Vec::new();
         for (id, peer) in t.roster.iter().filter(|(_, peer)| !peer.is_remembered_only()) {
-            have.extend_from_slice(&id.to_bytes()[..4]);
-            have.extend_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes());
+            have.extend_from_slice(&line(id, peer));
         }
         t.out.carry(from, Body::Pull(Pull { have }), carry);
     }
@@ -102,17 +101,18 @@ impl Syncing {
     /// Answers a pull the way it came.
     pub fn asked(&mut self, t: &mut Tables, from: NodeId, pull: &Pull, channel: Option<Channel>) {
         let have: BTreeSet<&[u8]> = pull.have.chunks_exact(LINE_BYTES).take(NODES + 1).collect();
-        let line = |id: NodeId, sum: u32| [&id.to_bytes()[..4], &sum.to_be_bytes()].concat();
-        let missing = t.roster.iter().filter(|(id, peer)| {
-            *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
-        });
-        let unknown = have.iter().any(|line| {
-            let prefix = line[..4].try_into().expect("four bytes of eight");
+        let missing = t
+            .roster
+            .iter()
+            .filter(|(id, peer)| *id != from && !have.contains(&line(*id, peer)[..]));
+        let unknown = have.iter().any(|told| {
+            let prefix = told[..4].try_into().expect("four bytes of eight");
+            // Who lives is no news of a record.
             let same = |id: NodeId| {
-                let record = t.roster.get(id).map(|peer| &peer.record);
-                record.is_some_and(|record| stamp_checksum(id, record).to_be_bytes() == line[4..])
+                let peer = t.roster.get(id);
+                peer.is_some_and(|peer| line(id, peer)[4..7] == told[4..7])
             };
-            !t.roster.by_prefix(prefix).is_some_and(same) && t.own.id.to_bytes()[..4] != line[..4]
+            !t.roster.by_prefix(prefix).is_some_and(same) && t.own.id.to_bytes()[..4] != told[..4]
         });
         let entries: Vec<SyncEntry> = missing
             .map(|(_, peer)| SyncEntry {
@@ -146,4 +146,14 @@ impl Syncing {
             self.missing(t, from);
         }
     }
+}
+
+/// One line of a pull: the beginning of the id, of a checksum of the record's stamp, and whether
+/// the node is held to be dead.
+fn line(id: NodeId, peer: &Peer) -> [u8; LINE_BYTES] {
+    let mut line = [0; LINE_BYTES];
+    line[..4].copy_from_slice(&id.to_bytes()[..4]);
+    line[4..7].copy_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes()[..3]);
+    line[7] = u8::from(peer.is_dead());
+    line
 }
