@@ -9,7 +9,7 @@ mod attacker;
 mod checkers;
 #[cfg(test)]
 mod checkers_tests;
-#[cfg(test)]
+mod cost;
 mod liar;
 mod machine;
 mod nat;
