@@ -5,6 +5,7 @@ use crate::daemon::options::{CONFIGURATION, Kind, TABLE, Values};
 use crate::wire::limits::CONFIGURATION_BYTES;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -16,7 +17,8 @@ pub fn read(explicit: Option<&Path>) -> Result<Values, String> {
     let path = explicit.unwrap_or(Path::new(CONFIGURATION));
     let fail = |e: &dyn std::fmt::Display| format!("can not read {}: {e}", path.display());
     let mut text = String::new();
-    match File::open(path) {
+    // The loop reads it again at SIGHUP: a pipe in its place must not make it wait.
+    match File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path) {
         Err(e) if e.kind() == ErrorKind::NotFound && explicit.is_none() => return Ok(Values::new()),
         Err(e) => return Err(fail(&e)),
         Ok(file) => {

@@ -39,8 +39,18 @@ pub fn read(interface: Option<&str>, bind: Option<IpAddr>) -> Addresses {
     choose(&held(), &routes, interface, bind)
 }
 
+/// A misspelt interface would otherwise show as a wrong internal ip, much later.
+pub fn check(name: Option<&str>) -> Result<(), String> {
+    match name {
+        Some(name) if !exists(name) => {
+            Err(format!("there is no interface `{name}`: `ip link` lists those there are"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether there is an interface of that name, with or without an address.
-pub fn exists(interface: &str) -> bool {
+fn exists(interface: &str) -> bool {
     getifaddrs().is_ok_and(|mut all| all.any(|one| one.interface_name == interface))
 }
 

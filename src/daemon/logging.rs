@@ -34,7 +34,7 @@ pub struct Line {
 
 enum Order {
     Write(Line),
-    Reopen,
+    Reopen(Target),
     /// Say so when everything before is written.
     Flush(SyncSender<()>),
 }
@@ -58,7 +58,7 @@ pub struct Handle(SyncSender<Order>);
 
 /// Opens the log and makes it the one that `log::info!` and its kin write to.
 pub fn start(target: Target, verbose: usize) -> Result<Handle, String> {
-    let sink = Sink::open(target)?;
+    let sink = Sink::open(&target)?;
     let (orders, received) = sync_channel(LOG_QUEUE);
     thread::Builder::new()
         .name("log".to_string())
@@ -83,8 +83,8 @@ pub fn start(target: Target, verbose: usize) -> Result<Handle, String> {
 }
 
 impl Handle {
-    pub fn reopen(&self) {
-        let _ = self.0.try_send(Order::Reopen);
+    pub fn reopen(&self, target: Target) {
+        let _ = self.0.try_send(Order::Reopen(target));
     }
 
     /// Waits until the lines so far are written, but not for ever.
@@ -140,7 +140,11 @@ fn write_all(orders: &Receiver<Order>, mut sink: Sink) {
     loop {
         match orders.recv_timeout(Duration::from_millis(LOG_WINDOW_MS)) {
             Ok(Order::Write(line)) => sink.write(&line, LOST.swap(0, Ordering::Relaxed)),
-            Ok(Order::Reopen) => sink.reopen(),
+            Ok(Order::Reopen(target)) => {
+                if let Err(e) = sink.reopen(&target) {
+                    log::error!("{e}; the log stays where it was");
+                }
+            }
             Ok(Order::Flush(done)) => {
                 let _ = done.send(());
             }

@@ -4,6 +4,7 @@
 
 use crate::daemon::configuration;
 use crate::daemon::homes::Home;
+use crate::daemon::logging::Target;
 use crate::node::Threshold;
 use crate::wire::ids::Name;
 use crate::wire::limits::{HOMES, TIMEOUT_MS};
@@ -88,6 +89,33 @@ pub struct Settings {
     pub timeout_ms: u64,
 }
 
+impl Settings {
+    pub fn log_target(&self) -> Target {
+        match (&self.logfile, self.detach) {
+            (Some(path), _) => Target::File(path.clone()),
+            (None, true) => Target::Syslog,
+            (None, false) => Target::StandardError,
+        }
+    }
+
+    /// What only a start can change, and is other in `fresh`.
+    pub fn fixed_changes(&self, fresh: &Settings) -> Vec<&'static str> {
+        let changes = [
+            ("name", self.name != fresh.name),
+            ("bind", self.bind != fresh.bind),
+            ("port", self.port != fresh.port),
+            ("publicface", self.public_face != fresh.public_face),
+            ("deadend", self.deadend != fresh.deadend),
+            ("open-public", self.open_public != fresh.open_public),
+            ("state-dir", self.state_dir != fresh.state_dir),
+            ("socket", self.socket != fresh.socket),
+            ("consensus_treshold", self.threshold != fresh.threshold),
+            ("timeout", self.timeout_ms != fresh.timeout_ms),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+}
+
 /// What the arguments ask for.
 #[derive(Debug)]
 pub enum Asked {
@@ -102,6 +130,8 @@ pub type Values = BTreeMap<String, Vec<String>>;
 /// Where paths come from when nobody names them.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// Where it was typed: a detached daemon stands in `/`, and paths typed relative must not move.
+    pub directory: PathBuf,
     pub root: bool,
     pub home: Option<PathBuf>,
     pub runtime_dir: Option<PathBuf>,
@@ -113,6 +143,7 @@ impl Environment {
     pub fn of_process() -> Environment {
         let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Environment {
+            directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
             root: nix::unistd::geteuid().is_root(),
             home: path("HOME"),
             runtime_dir: path("XDG_RUNTIME_DIR"),
@@ -156,7 +187,7 @@ pub fn read(arguments: &[String], environment: &Environment) -> Result<Asked, St
         return Err(format!("daustd takes no word `{word}`; daustd -h lists the options"));
     }
     let mut values = typed(&matches);
-    let explicit = matches.opt_str("c").map(PathBuf::from);
+    let explicit = matches.opt_str("c").map(|path| environment.directory.join(path));
     for (key, value) in configuration::read(explicit.as_deref())? {
         values.entry(key).or_insert(value);
     }
@@ -202,6 +233,7 @@ fn settings(
 ) -> Result<Settings, String> {
     let one = |key: &str| values.get(key).and_then(|words| words.last());
     let flag = |key: &str| values.contains_key(key);
+    let absolute = |path: &Path| environment.directory.join(path);
     let path = |key: &str, variable: &Option<PathBuf>| match typed.get(key) {
         Some(words) => words.last().map(PathBuf::from),
         None => variable.clone().or_else(|| one(key).map(PathBuf::from)),
@@ -223,9 +255,9 @@ fn settings(
         public_face: one("publicface").map(|v| address("publicface", v)).transpose()?,
         deadend: flag("deadend"),
         open_public: flag("open-public"),
-        logfile: one("logfile").map(|v| absolute(Path::new(v))).transpose()?,
-        state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?)?,
-        socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?)?,
+        logfile: one("logfile").map(|v| absolute(Path::new(v))),
+        state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
+        socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
         verbose,
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
@@ -258,11 +290,6 @@ fn parse_threshold(value: &str) -> Result<Threshold, String> {
     threshold.ok_or(format!(
         "consensus_treshold `{value}`: a share from 0.0 to 1.0, or a count of nodes from 1"
     ))
-}
-
-/// A detached daemon stands in `/`: what was typed relative must not move.
-fn absolute(path: &Path) -> Result<PathBuf, String> {
-    std::path::absolute(path).map_err(|e| format!("`{}`: {e}", path.display()))
 }
 
 #[cfg(test)]
@@ -346,6 +373,25 @@ mod tests {
         assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
         assert!(got.deadend && !got.detach);
         assert_eq!(got.threshold, Threshold::Share(1.0));
+    }
+
+    #[test]
+    fn relative_paths_stay_where_they_were_typed() {
+        let environment = Environment { directory: "/typed".into(), ..root() };
+        let got = run(&["-l", "log", "-S", "state", "-s", "/s"], &environment).unwrap();
+        let paths = (got.logfile.unwrap(), got.state_dir, got.socket);
+        assert_eq!(paths, ("/typed/log".into(), "/typed/state".into(), "/s".into()));
+        let error = run(&["-c", "no.toml"], &environment).unwrap_err();
+        assert!(error.contains("/typed/no.toml"), "{error}");
+    }
+
+    #[test]
+    fn what_only_a_start_can_change() {
+        let old = of_configuration("", &root()).unwrap();
+        let text = "port = 5\nkeynode = '10.0.0.1'\niface = 'eth0'\nlogfile = '/l'\ntimeout = 7";
+        let fresh = of_configuration(text, &root()).unwrap();
+        assert_eq!(old.fixed_changes(&fresh), ["port", "timeout"]);
+        assert!(fresh.fixed_changes(&fresh).is_empty());
     }
 
     #[test]

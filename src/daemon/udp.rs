@@ -117,16 +117,15 @@ impl Udp {
                 return;
             }
         };
-        match from.map(plain) {
-            Some(from) if length <= DATAGRAM_BYTES && from.port() != 0 => {
+        match from.map(plain).filter(|from| from.port() != 0) {
+            Some(from) => {
                 if let Some(local) = local {
                     self.locals.note(from, local, now);
                 }
+                // One byte too many is enough for the core to see, and count, an oversized one.
                 feed(Input::Datagram { socket: self.which, from, bytes: &buffer[..length] });
             }
-            from => {
-                log::debug!("datagram over {DATAGRAM_BYTES} bytes or without port from {from:?}")
-            }
+            None => log::debug!("a datagram that nobody can answer"),
         }
     }
 
@@ -363,14 +362,16 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_come_with_plain_addresses_and_large_ones_do_not_come() {
+    fn datagrams_come_with_plain_addresses_and_large_ones_are_seen_to_be_so() {
         let mut receiver = Udp::bind(Socket::Main, None, 0).unwrap();
         let port = receiver.socket.local_addr().unwrap().port();
         let mut sender = Udp::bind(Socket::Ephemeral, None, 0).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], port));
-        sender.send(Time(0), to, &[7; DATAGRAM_BYTES + 1]);
-        sender.send(Time(0), to, &[7; DATAGRAM_BYTES]);
-        assert_eq!(collect(&mut receiver, 1), [format!("{DATAGRAM_BYTES} from 127.0.0.1")]);
+        let come = |length: usize| format!("{length} from 127.0.0.1");
+        for (sent, seen) in [(0, 0), (1_200, 1_200), (1_201, 1_201), (9_000, 1_201)] {
+            sender.send(Time(0), to, &vec![7; sent]);
+            assert_eq!(collect(&mut receiver, 1), [come(seen)]);
+        }
     }
 
     /// All of 127.0.0.0/8 is ours, and the kernel likes 127.0.0.1 best.

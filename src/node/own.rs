@@ -140,9 +140,14 @@ impl Own {
         }
     }
 
-    /// Counts one thing that should not happen, for `version -v`.
+    /// Counts one thing that should not happen, for `version -v`. The first, the tenth, the
+    /// hundredth and so on are logged: that says what it is, and no flood makes it more.
     pub fn count(&mut self, what: &'static str) {
-        *self.counters.entry(what).or_default() += 1;
+        let count = self.counters.entry(what).or_default();
+        *count += 1;
+        if 10_u64.pow(count.ilog10()) == *count {
+            log::info!(target: "node", "{what}: {count} so far; daust version -v counts on");
+        }
     }
 
     pub fn counters(&self) -> &BTreeMap<&'static str, u64> {

@@ -116,6 +116,11 @@ fn sources(directory: &str) -> Vec<Source> {
     found.iter().map(|path| Source::read(path)).collect()
 }
 
+/// All that is written here, tests and fuzz targets too.
+fn written() -> impl Iterator<Item = Source> {
+    ["src", "tests", "bench", "fuzz/src"].into_iter().flat_map(sources)
+}
+
 fn none(what: &str, faults: Vec<String>) {
     assert!(faults.is_empty(), "{what}:\n  {}", faults.join("\n  "));
 }
@@ -225,7 +230,7 @@ fn the_core_rule_sees_what_it_must() {
 #[test]
 fn files_and_functions_are_short() {
     let mut faults = Vec::new();
-    for source in ["src", "tests", "bench"].into_iter().flat_map(sources) {
+    for source in written() {
         if source.lines > FILE_LINES && !source.path.ends_with("_tests.rs") {
             faults.push(format!("{}: {} lines, {FILE_LINES} allowed", source.path, source.lines));
         }
@@ -247,6 +252,7 @@ fn every_module_says_what_it_is_for() {
     let mut files = files_under("src", |name| name.ends_with(".rs"));
     files.extend(files_under("tests", |name| name.ends_with(".rs")));
     files.extend(files_under("bench", |name| name.ends_with(".rs")));
+    files.extend(files_under("fuzz/src", |name| name.ends_with(".rs")));
     files.retain(silent);
     none("no //! paragraph", files.iter().map(|path| path.display().to_string()).collect());
 }
@@ -254,7 +260,7 @@ fn every_module_says_what_it_is_for() {
 #[test]
 fn unsafe_is_where_it_may_be() {
     let mut faults = Vec::new();
-    for source in ["src", "tests", "bench"].into_iter().flat_map(sources) {
+    for source in written() {
         // The simulator asks malloc what a node takes.
         let may = ["src/daemon/process.rs", "tests/sim/cost.rs"].contains(&source.path.as_str())
             || source.path.starts_with("src/ffi/");
