@@ -40,13 +40,16 @@ ifneq ($(localstatedir),/var)
 export HERD_STATE_DIR := $(localstatedir)/lib/daust
 endif
 
-.PHONY: all library header check quick sim demo fmt install uninstall clean distclean dist help
+.PHONY: all library header check quick sim demo bench cost faults fmt install uninstall clean distclean dist help
 
 help:
 	@echo 'all        daust, daustd and libherd.so; library: that alone'
 	@echo 'demo       a small herd behind NATs, listed, traced, broken and healed'
 	@echo 'check      every test (under 30 minutes); quick: those of a minute'
 	@echo 'sim        the simulator at length: make sim SEEDS=10000'
+	@echo 'bench      figures beside serf, into bench/RESULTS.md (20 minutes, as root)'
+	@echo 'cost       what 8 to 1,000 simulated nodes cost, for the next make bench: make cost NODES="8 3000"'
+	@echo 'faults     faults beside serf, into bench/FAULTS.md (30 minutes, as root)'
 	@echo 'install    also uninstall; DESTDIR= is honoured'
 	@echo 'header     writes include/herd.h anew from src/ffi'
 	@echo 'fmt clean distclean dist'
@@ -86,6 +89,19 @@ sim: config.mk
 
 demo: $(programs)
 	@PATH="$(abspath $(built)):$$PATH" ./demo/run
+
+# Neither is a part of `make check`: figures mean something only on a machine with nothing else to do.
+bench: $(programs)
+	@BENCH_BUILT='$(abspath $(built))' ./bench/run
+
+faults: $(programs)
+	$(CARGO) build --locked --release --example forger
+	@BENCH_BUILT='$(abspath $(built))' ./bench/faults
+
+cost: config.mk
+	SIM_COST='$(or $(NODES),8 100 1000)' $(CARGO) test --locked --profile sim --features large --test sim -- \
+	    --exact cost::cost --nocapture >$(target_dir)/simulated.txt
+	@sed -n 's/^cost //p' $(target_dir)/simulated.txt >bench/simulated.txt
 
 fmt:
 	$(CARGO) fmt

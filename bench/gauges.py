@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +44,8 @@ def enter_namespace():
     if os.getpid() != 1:
         words = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-B"]
         os.execvp(words[0], words + sys.argv)
+    # The first process of a namespace is spared signals that it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     nft(RULES)
 
@@ -121,3 +124,57 @@ def wait_quiet(seconds):
         time.sleep(2)
         if others.share() < 0.15:
             return
+
+
+class Quota:
+    """Processes that share a part of one core, by a cgroup: version 1 or 2, whichever may be written."""
+
+    PERIOD_US = 100_000
+    OLD, NEW = "/sys/fs/cgroup/cpu", "/sys/fs/cgroup"
+
+    @classmethod
+    def possible(cls):
+        return cls._old() or cls._new()
+
+    @classmethod
+    def _old(cls):
+        return os.access(f"{cls.OLD}/cpu.cfs_quota_us", os.W_OK) or os.access(f"{cls.OLD}/cgroup.procs", os.W_OK)
+
+    @classmethod
+    def _new(cls):
+        try:
+            with open(f"{cls.NEW}/cgroup.subtree_control") as file:
+                return "cpu" in file.read() and os.access(f"{cls.NEW}/cgroup.procs", os.W_OK)
+        except OSError:
+            return False
+
+    def __init__(self, percent, pids):
+        self.quota_us, self.pids = self.PERIOD_US * percent // 100, pids
+        self.root = self.OLD if self._old() else self.NEW
+        self.path = f"{self.root}/bench-{time.time_ns()}"
+
+    def __enter__(self):
+        os.mkdir(self.path)
+        if self.root == self.OLD:
+            self._write("cpu.cfs_period_us", self.PERIOD_US)
+            self._write("cpu.cfs_quota_us", self.quota_us)
+        else:
+            self._write("cpu.max", f"{self.quota_us} {self.PERIOD_US}")
+        self._move(self.path)
+        return self
+
+    def __exit__(self, *_):
+        self._move(self.root)
+        os.rmdir(self.path)
+
+    def _write(self, file, value):
+        with open(f"{self.path}/{file}", "w") as text:
+            text.write(str(value))
+
+    def _move(self, path):
+        for pid in self.pids:
+            try:
+                with open(f"{path}/cgroup.procs", "w") as text:
+                    text.write(str(pid))
+            except OSError:
+                pass  # It ended.

@@ -47,6 +47,9 @@ class Group:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         for number in list(self.processes):
             self.kill(number)
         shutil.rmtree(self.directory)
@@ -96,6 +99,10 @@ class Group:
         self.detach(number, process)
         del self.alive[number]
         return now
+
+    def count_listed(self, number):
+        """How many the member list has, whatever their state."""
+        return len(subprocess.run(self.list_words(number), capture_output=True).stdout.splitlines())
 
     def is_whole(self):
         return all(len(seen) == len(self.processes) for seen in self.alive.values())

@@ -191,9 +191,9 @@ int herd_open(const char *socket_path, herd_t **handle);
 void herd_close(herd_t *handle);
 
 /**
- * Says more about the last call on this handle: why it failed, naming node, path or limit; after
- * one that went well a warning, if the local node believes itself cut off; else NULL. Valid until
- * the next call on the handle.
+ * Says more about the last call on this handle: why it failed, naming node, path or limit; after a
+ * herd_list() or herd_trace() that went well a warning, if the local node believes itself cut off;
+ * else NULL. Valid until the next call on the handle.
  */
 const char *herd_error_detail(herd_t *handle);
 

@@ -56,9 +56,9 @@ pub extern "C" fn herd_close(handle: Option<Box<Handle>>) {
     drop(handle);
 }
 
-/// Says more about the last call on this handle: why it failed, naming node, path or limit; after
-/// one that went well a warning, if the local node believes itself cut off; else NULL. Valid until
-/// the next call on the handle.
+/// Says more about the last call on this handle: why it failed, naming node, path or limit; after a
+/// herd_list() or herd_trace() that went well a warning, if the local node believes itself cut off;
+/// else NULL. Valid until the next call on the handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn herd_error_detail(handle: Option<&mut Handle>) -> *const c_char {
     pointer(handle.and_then(|handle| handle.detail.as_ref()))

@@ -209,21 +209,82 @@ pub extern "C" fn herd_node_depth(node: Option<&Node>) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ffi::border::bytes;
+    use crate::ffi::handle::{herd_close, herd_error_detail, herd_open};
+    use crate::wire::codec::{FrameReader, decode, encode, frame};
+    use crate::wire::control::{Part, Request};
+    use crate::wire::limits::FRAME_BYTES;
+    use std::io::{Read, Write};
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::UnixListener;
+    use std::ptr;
+
+    /// What a daemon says that is cut off and knows of one node behind a NAT.
+    fn answer(request: &Request) -> Part {
+        let info = NodeInfo {
+            name: "vm 4".into(),
+            public_ip: Some([192, 0, 2, 4].into()),
+            parent: "hypervisor".into(),
+            rtt_us: Some(70),
+            state: State::Down,
+            ..NodeInfo::default()
+        };
+        let replaced = NodeInfo { replaced: true, ..NodeInfo::default() };
+        let reply = Reply::Nodes { nodes: vec![info, replaced], stale_ms: Some(12_000) };
+        let (number, node, id) = (request.number, "node1".into(), NodeId(1));
+        Part { number, node, id, reply, last: true, done: true }
+    }
+
+    fn play(listener: &UnixListener) {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut reader, mut bytes) = (FrameReader::default(), [0; 4096]);
+        while let Ok(length @ 1..) = stream.read(&mut bytes) {
+            reader.push(&bytes[..length]);
+            while let Some(request) = reader.next(FRAME_BYTES).unwrap() {
+                let part = answer(&decode(&request).unwrap());
+                stream.write_all(&frame(&encode(&part))).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_as_c_sees_it() {
+        let path = std::env::temp_dir().join(format!("herd-ffi-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let daemon = std::thread::spawn(move || play(&listener));
+        let socket = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let (mut handle, mut nodes) = (ptr::null_mut(), ptr::null_mut());
+        assert_eq!(herd_open(socket.as_ptr(), &mut handle), 0);
+        // SAFETY: herd_open and herd_list gave what is taken over here, each once.
+        let mut handle = Some(unsafe { Box::from_raw(handle) });
+        assert_eq!(herd_list(handle.as_deref_mut(), &mut nodes), 0);
+        let nodes = unsafe { Box::from_raw(nodes) };
+        assert_eq!(herd_nodes_len(Some(&nodes)), 1, "a replaced node is not shown");
+        let node = herd_nodes_get(Some(&nodes), 0);
+        assert_eq!(bytes(herd_node_public_ip(node)), Some(&b"192.0.2.4"[..]));
+        assert_eq!(bytes(herd_node_internal_ip(node)), None);
+        assert_eq!(bytes(herd_node_parent(node)), Some(&b"hypervisor"[..]));
+        assert_eq!((herd_node_rtt_us(node), herd_node_state(node)), (70, HERD_DOWN));
+        let warning = &b"node1 believes itself cut off since 12 s: its view is old"[..];
+        assert_eq!(bytes(herd_error_detail(handle.as_deref_mut())), Some(warning));
+        herd_close(handle);
+        daemon.join().unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn a_row_without_its_line_in_the_list_claims_nothing() {
         let row =
             || TraceRow { depth: 2, name: "vm 4".into(), id: NodeId(4), ..TraceRow::default() };
         let bare = traced(None, row());
-        let text = |text: *const c_char| crate::ffi::border::bytes(text);
-        assert_eq!(text(herd_node_name(Some(&bare))), Some(&b"vm 4"[..]));
+        assert_eq!(bytes(herd_node_name(Some(&bare))), Some(&b"vm 4"[..]));
         assert_eq!((herd_node_depth(Some(&bare)), herd_node_last_seen_ms(Some(&bare))), (2, -1));
         assert!(herd_node_internal_ip(Some(&bare)).is_null());
         let info =
             NodeInfo { id: NodeId(4), last_seen_ms: 7, parent: "h".into(), ..NodeInfo::default() };
         let whole = traced(Some(info), row());
         assert_eq!(herd_node_last_seen_ms(Some(&whole)), 7);
-        assert_eq!(text(herd_node_parent(Some(&whole))), Some(&b"h"[..]));
-        assert_eq!(text(herd_node_id(Some(&whole))), Some(&b"0000000000000004"[..]));
+        assert_eq!(bytes(herd_node_parent(Some(&whole))), Some(&b"h"[..]));
+        assert_eq!(bytes(herd_node_id(Some(&whole))), Some(&b"0000000000000004"[..]));
     }
 }

@@ -99,6 +99,7 @@ impl Node {
             out: Outbox::default(),
             random,
             ages_from: 0,
+            next_look: now,
         };
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);
@@ -164,11 +165,13 @@ impl Node {
     pub fn tick(&mut self, now: Time) {
         self.turn(now);
         let t = &mut self.t;
+        ages::look_at_silent(t);
         self.members.tick(t);
         self.votes.tick(t);
         self.hellos.tick(t);
         self.nat.tick(t);
         self.homes.tick(t);
+        self.sync.tick(t);
         self.links.tick(t);
         self.relay.tick(t);
         self.answerer.tick(t);
@@ -423,8 +426,7 @@ impl Node {
         } else if self.votes.accepts(t, &verdict)
             && self.members.down(t, verdict.subject, verdict.reason.text())
         {
-            self.members.spread(t, &Rumor::Verdict(verdict));
-            self.members.gossip_now(t);
+            self.members.told_end(t, verdict.subject.id, Rumor::Verdict(verdict));
         }
     }
 

@@ -221,15 +221,22 @@ impl Node {
 
     fn send_datagram(&mut self, to: NodeId, body: &Body, way: Way) {
         let t = &mut self.t;
+        // A home hears many and answers every second; what it knows it tells its own home as well.
+        // Who has no home tells everybody in turn.
+        let tells_ages = match body {
+            Body::HeartbeatAnswer(_) => true,
+            Body::Heartbeat(_) => t.own.phoned_until > t.now,
+            Body::Swim(_) => !t.own.is_watched(t.now),
+            _ => false,
+        };
         let plain = match body {
-            // The engine's packets go to everybody in turn, and a home answers every second: they
-            // spread what everybody wants.
-            Body::Swim(_) | Body::HeartbeatAnswer(_) => {
+            _ if tells_ages => {
                 let used = OVERHEAD_BYTES + ENVELOPE_BYTES + body.encode().len();
                 let ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
                 let digest = t.digest();
                 codec::encode(&envelope(body, ages, Some(digest)))
             }
+            Body::Swim(_) => codec::encode(&envelope(body, Vec::new(), Some(t.digest()))),
             _ => codec::encode(&envelope(body, Vec::new(), None)),
         };
         let header = Header::new(Kind::Sealed, to, t.own.id);

@@ -43,7 +43,7 @@ pub const PARTS: usize = 256;
 /// Times a datagram or an opened channel may be handed on.
 pub const HOPS: u8 = 16;
 /// Nodes known at once in an open herd, the remembered dead included.
-pub const NODES: usize = 1_024;
+pub const NODES: usize = if cfg!(feature = "large") { 4_096 } else { 1_024 };
 /// Remembered nodes that are down or left; the one silent for longest goes first.
 pub const REMEMBERED_DEAD: usize = 1_024;
 /// Ids made known for the first time by one source address in a minute.

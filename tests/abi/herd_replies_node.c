@@ -8,7 +8,7 @@ int main(void) {
     CHECK(same(herd_replies_node(replies, 2), "vm 3"));
     CHECK(herd_replies_node(replies, 3) == NULL && herd_replies_node(replies, (size_t)-1) == NULL);
     herd_replies_free(replies);
-    replies = replied("remote nobody. ping");
+    replies = replied("remote \"no body\" ping"); /* A space: DNS is not asked. */
     CHECK(herd_replies_len(replies) == 1 && herd_replies_node(replies, 0) == NULL);
     herd_replies_free(replies);
     return 0;

@@ -9,6 +9,7 @@ mod attacker;
 mod checkers;
 #[cfg(test)]
 mod checkers_tests;
+mod cost;
 mod liar;
 mod machine;
 mod nat;

@@ -77,7 +77,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// What this thread computed so far.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
     nix::time::clock_gettime(clock).expect("every thread has this clock").into()
 }
