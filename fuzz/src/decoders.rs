@@ -50,7 +50,8 @@ pub fn hello(bytes: &[u8]) {
 pub fn message(bytes: &[u8]) {
     if let Some(envelope) = twice::<Envelope>(bytes) {
         if let Some(ages) = Ages::read(&envelope.ages) {
-            assert!(ages.iter().count() <= envelope.ages.len());
+            assert_eq!(ages.write(), envelope.ages);
+            assert!(ages.iter().count() <= 2 * envelope.ages.len());
         }
         body(envelope.number, &envelope.body);
     }
