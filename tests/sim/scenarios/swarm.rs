@@ -183,17 +183,22 @@ fn quiet(world: &mut World, ids: &[MachineId]) {
     world.heal();
     world.net.link = Link::LAN;
     world.disks.failure = 0.0;
-    // Whoever says goodbye just now is through with it then.
-    world.run_ms(6_000);
     for id in ids {
         world.host_up(world.machines[*id].host);
         world.resume(*id);
+    }
+    // Whoever says goodbye just now is through with it then.
+    world.run_ms(6_000);
+    for id in ids {
         if !world.machines[*id].is_running() {
             world.start(*id);
         }
     }
     // Who was wiped, or started while its contact was away, has to be told whom to join.
     world.run_ms(1_000);
+    contact_all(world, ids);
+    // Who was asked for a node that was taken for alive a moment ago types it again.
+    world.run_ms(15_000);
     contact_all(world, ids);
     world.require_agreement(QUIET_MS);
     let settled_us = world.now_us;
