@@ -18,6 +18,9 @@ version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 built := $(target_dir)/$(if $(target),$(target)/)$(profile)
 programs := $(built)/daust $(built)/daustd
+library := $(built)/libherd.so.$(version)
+soname := libherd.so.$(firstword $(subst ., ,$(version)))
+cargo_options := --locked $(if $(filter release,$(profile)),--release) $(if $(target),--target $(target))
 sources := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
 # What build scripts and daustd should know; nothing where it is as usual, so that `cargo build` by
@@ -37,10 +40,10 @@ ifneq ($(localstatedir),/var)
 export HERD_STATE_DIR := $(localstatedir)/lib/daust
 endif
 
-.PHONY: all check quick sim demo bench cost faults fmt install uninstall clean distclean dist help
+.PHONY: all library header check quick sim demo bench cost faults fmt install uninstall clean distclean dist help
 
 help:
-	@echo 'all        daust and daustd'
+	@echo 'all        daust, daustd and libherd.so; library: that alone'
 	@echo 'demo       a small herd behind NATs, listed, traced, broken and healed'
 	@echo 'check      every test (under 30 minutes); quick: those of a minute'
 	@echo 'sim        the simulator at length: make sim SEEDS=10000'
@@ -48,14 +51,35 @@ help:
 	@echo 'cost       what 8 to 1,000 simulated nodes cost, for the next make bench: make cost NODES="8 3000"'
 	@echo 'faults     faults beside serf, into bench/FAULTS.md (30 minutes, as root)'
 	@echo 'install    also uninstall; DESTDIR= is honoured'
+	@echo 'header     writes include/herd.h anew from src/ffi'
 	@echo 'fmt clean distclean dist'
 
-all: $(programs)
+all: $(programs) library
 
 # Cargo leaves a program alone that did not change; make needs to see that it is up to date.
 $(programs) &: $(sources) config.mk
-	$(CARGO) build --locked $(if $(filter release,$(profile)),--release) $(if $(target),--target $(target)) --bins
+	$(CARGO) build $(cargo_options) --bins
 	@touch $(programs)
+
+library: $(library) $(built)/herd.pc
+
+# Cargo's own link of a shared library would lose the version script without a word. What the
+# exported functions do not need, the daemon above all, is dropped.
+$(library): $(sources) src/ffi/libherd.map config.mk
+	$(CARGO) rustc $(cargo_options) --lib --crate-type staticlib
+	$(CC) $(CFLAGS) -shared -o $@ -Wl,-soname,$(soname) -Wl,--version-script,src/ffi/libherd.map \
+	    -Wl,--whole-archive $(built)/libherd.a -Wl,--no-whole-archive -Wl,--gc-sections \
+	    $(if $(filter release,$(profile)),-s) -Wl,-z,defs,-z,relro,-z,now \
+	    -Wl,--as-needed -lgcc_s -lpthread -ldl -lm
+	ln -sf $(@F) $(built)/$(soname)
+	ln -sf $(soname) $(built)/libherd.so
+
+$(built)/herd.pc: herd.pc.in Cargo.toml config.mk
+	@mkdir -p $(built)
+	sed 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(version)|' $< >$@
+
+header:
+	HERD_WRITE=1 $(CARGO) test --locked --test header
 
 check quick: config.mk
 	@CARGO='$(CARGO)' TARGET_DIR='$(target_dir)' ./tests/check $@
@@ -82,11 +106,16 @@ cost: config.mk
 fmt:
 	$(CARGO) fmt
 
-# From, below DESTDIR, mode: one line a file, for install and uninstall alike.
-# libherd.so, herd.h and herd.pc join this list when the C library is there.
+# From, below DESTDIR, mode or link: one line a file, for install and uninstall alike.
 define installed
 $(built)/daust|$(bindir)/daust|755
 $(built)/daustd|$(sbindir)/daustd|755
+$(library)|$(libdir)/$(notdir $(library))|755
+$(notdir $(library))|$(libdir)/$(soname)|link
+$(soname)|$(libdir)/libherd.so|link
+include/herd.h|$(includedir)/herd.h|644
+$(built)/herd.pc|$(libdir)/pkgconfig/herd.pc|644
+man/libherd.3|$(mandir)/man3/libherd.3|644
 man/daust.1|$(mandir)/man1/daust.1|644
 man/daustd.8|$(mandir)/man8/daustd.8|644
 man/herd.7|$(mandir)/man7/herd.7|644
@@ -98,7 +127,10 @@ export installed
 install: all
 	@printf '%s\n' "$$installed" | while IFS='|' read -r from to mode; do \
 	    echo "install $(DESTDIR)$$to"; \
-	    install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
+	    case $$mode in \
+	    link) ln -sf "$$from" "$(DESTDIR)$$to" ;; \
+	    *) install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" ;; \
+	    esac || exit 1; \
 	done
 	@sed -i 's|/etc/daust|$(sysconfdir)/daust|; s|/var/lib/daust|$(localstatedir)/lib/daust|' \
 	    '$(DESTDIR)$(mandir)/man8/daustd.8'

@@ -268,6 +268,19 @@ fn a_daemon_that_breaks_off_or_talks_nonsense() {
 }
 
 #[test]
+fn a_daemon_that_hangs_up_says_why() {
+    let fake = Fake::serving(|mut stream| {
+        let refusal = refused("", 0, ErrorCode::Limit, "64 clients at once are the limit", true);
+        let _ = stream.write_all(&frame(&encode(&refusal)));
+    });
+    for words in ["list", "all ping", "watch"] {
+        let (_, err, status) = fake.daust(words);
+        assert_eq!(err, format!("{NOT_RUNNING}64 clients at once are the limit\n"), "{words}");
+        assert_eq!(status, 3);
+    }
+}
+
+#[test]
 fn a_daemon_that_hangs() {
     let fake = Fake::serving(|mut stream| while let Ok(1..) = stream.read(&mut [0; 64]) {});
     let (_, err, status) = fake.daust("-t 0.01 ping");

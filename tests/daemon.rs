@@ -1,12 +1,11 @@
-//! Real daemons on loopback: the sessions of the README, exit statuses, starts, deaths, returns.
+//! Real daemons on loopback: the sessions of the README, exit statuses, deaths, returns. (How a
+//! daemon starts, stops and treats its files: citizen.rs.)
 
 mod common;
 
 use common::{DAUST, Daemon, Said, daust, wait_until};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, UdpSocket};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 fn line(daemon: &Daemon, mark: &str) -> String {
@@ -84,79 +83,6 @@ fn exit_statuses_tell_what_went_wrong() {
 }
 
 #[test]
-fn a_second_start_is_refused() {
-    let node = Daemon::start("node1");
-    let (mut same_state, mut same_socket) = (Daemon::prepared("node1"), Daemon::prepared("node1"));
-    same_state.state = node.state.clone();
-    same_socket.socket = node.socket.clone();
-    for second in [same_state, same_socket] {
-        for detach in [&[][..], &["-d"]] {
-            let said = Said::from(second.command().args(detach).output().unwrap());
-            assert_eq!(said.status, 1, "{said:?}");
-            assert!(said.err.contains("daustd is already running"), "{said:?}");
-        }
-    }
-    node.daust(&["ping"]).expect_out("pong\n");
-}
-
-#[test]
-fn stopped_and_started_again_at_once() {
-    let node = Daemon::start("node1");
-    for _ in 0..3 {
-        node.daust(&["stop"]).expect_out("stopped\n");
-        let log = node.path("log");
-        let started = Said::from(node.command().arg("-d").arg("-l").arg(log).output().unwrap());
-        assert_eq!(started, Said { status: 0, out: String::new(), err: String::new() });
-        node.daust(&["ping"]).expect_out("pong\n");
-    }
-}
-
-#[test]
-fn detached_means_ready_and_a_failure_is_told() {
-    let node = Daemon::prepared("node1");
-    let log = node.path("log");
-    let started = Said::from(node.command().arg("-d").arg("-l").arg(log).output().unwrap());
-    assert_eq!(started, Said { status: 0, out: String::new(), err: String::new() });
-    // Not waited for: the first command finds it ready.
-    node.daust(&["ping"]).expect_out("pong\n");
-
-    let mut taken = Daemon::prepared("node2");
-    taken.address = node.address;
-    let failed = Said::from(taken.command().arg("-d").output().unwrap());
-    assert_eq!((failed.status, failed.out.as_str()), (1, ""), "{failed:?}");
-    assert!(failed.err.contains("4040"), "the port is not named: {failed:?}");
-
-    node.daust(&["stop"]).expect_out("stopped\n");
-    wait_until("the socket to close", || match node.daust(&["ping"]) {
-        said if said.status == 3 => Ok(()),
-        said => Err(format!("{said:?}")),
-    });
-}
-
-#[test]
-fn the_service_manager_is_told() {
-    let mut node = Daemon::prepared("node1");
-    let path = node.path("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    let heard = |wanted: &str| {
-        let mut buffer = [0; 512];
-        loop {
-            let length = manager.recv(&mut buffer).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
-            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
-                return;
-            }
-        }
-    };
-    let mut command = node.command();
-    node.run(command.env("NOTIFY_SOCKET", &path));
-    heard("READY=1");
-    node.signal("-TERM");
-    heard("STOPPING=1");
-    assert_eq!(node.wait_end(), 0);
-}
-
-#[test]
 fn a_killed_node_is_noticed_and_returns_by_itself() {
     let (node1, mut node2) = pair();
     let mut watch = Watch::start(&node1);
@@ -219,55 +145,6 @@ fn json_is_one_object_a_line() {
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["node1", "node2"], "{said:?}");
     assert_eq!(rows[1]["state"], "alive");
-}
-
-#[test]
-fn hangup_reopens_the_logfile() {
-    let mut node = Daemon::prepared("node1");
-    let log = node.path("log");
-    let mut command = node.command();
-    node.run(command.arg("-l").arg(&log));
-    fs::rename(&log, node.path("log.1")).unwrap();
-    node.signal("-HUP");
-    wait_until("a new logfile", || log.exists().then_some(()).ok_or("it is not there"));
-    node.daust(&["ping"]).expect_out("pong\n");
-}
-
-#[test]
-fn without_a_state_directory_it_runs_and_says_so() {
-    let mut node = Daemon::prepared("node1");
-    fs::write(node.path("file"), "").unwrap();
-    // Nobody can make a directory below a file, root neither.
-    node.state = node.path("file/state");
-    node.restart();
-    assert!(node.log().contains("file/state"), "{}", node.log());
-}
-
-#[test]
-fn garbage_is_survived() {
-    let (node1, node2) = pair();
-    let target = (node1.address, 4040);
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut noise = 0x9e37_79b9_u32;
-    let mut next = || {
-        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (noise >> 24) as u8
-    };
-    for length in (0..1_400).chain([9_000, 60_000]) {
-        let bytes: Vec<u8> = (0..length).map(|_| next()).collect();
-        udp.send_to(&bytes, target).unwrap();
-    }
-    // Half-open, huge by its own word, and nonsense; held open meanwhile.
-    let held: Vec<TcpStream> = (0..40).filter_map(|_| TcpStream::connect(target).ok()).collect();
-    for (i, mut stream) in held.iter().enumerate() {
-        let _ = stream.write_all(&[[0xff; 16], [0; 16], [i as u8; 16]][i % 3]);
-    }
-    let mut control = UnixStream::connect(&node1.socket).unwrap();
-    control.write_all(&[0xff; 64]).unwrap();
-    let mut answer = Vec::new();
-    control.read_to_end(&mut answer).unwrap();
-    node1.daust(&["all", "ping"]).expect_out("node1 responded:\npong\n\nnode2 responded:\npong\n");
-    node2.wait_listed(&line(&node1, ""));
 }
 
 #[test]

@@ -83,6 +83,13 @@ fn every_field_of_json_is_documented() {
     }
 }
 
+#[test]
+fn the_readme_shows_an_example_that_is_tested() {
+    let example = file("examples/list.c");
+    let body = &example[example.find("#include").unwrap()..];
+    assert!(file("README.md").contains(body), "README.md: examples/list.c reads otherwise");
+}
+
 /// A quoted word that is followed by a colon is a field.
 fn field<'a>(pair: &[&'a str]) -> Option<&'a str> {
     pair[1].starts_with(": ").then_some(pair[0])
@@ -116,7 +123,7 @@ fn bash_offers_words_and_nodes() {
 /// Only where mandoc is installed; it finds no page that is not, so that is no fault here.
 #[test]
 fn manuals_are_clean() {
-    for page in ["daust.1", "daustd.8", "herd.7"] {
+    for page in ["daust.1", "daustd.8", "herd.7", "libherd.3"] {
         let path = format!("{}/man/{page}", env!("CARGO_MANIFEST_DIR"));
         let Ok(output) = Command::new("mandoc").args(["-Tlint", &path]).output() else { return };
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,13 +1,17 @@
 //! Talks to the local daemon: connect, ask, collect answers, follow events. Prints nothing; the
 //! command line and the C library are equal users of it.
 //!
+//! [`Connection`] carries requests and parts of answers, [`ask`] makes whole answers of them.
 //! [`verbs`] is the table of what can be asked, [`words`] reads what a person typed, [`render`]
 //! makes the text people read and [`json`] the objects programs read.
 
 pub mod answers;
+pub mod ask;
 pub mod json;
+mod order;
 pub mod path;
 pub mod render;
+mod resolve;
 pub mod verbs;
 pub mod words;
 
@@ -15,10 +19,12 @@ use crate::wire::codec::{FrameReader, decode, encode, frame};
 use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::limits::{ANSWER_MS, FRAME_BYTES, GOODBYE_MS};
+use crate::wire::reply::{ErrorCode, Failure, Reply};
 use answers::{Answer, Gathering};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -46,6 +52,8 @@ pub enum Error {
     Silent(u64),
     /// The daemon sent what is no answer.
     Damaged(String),
+    /// The daemon serves this connection no further (or would not), and says why.
+    Refused(Failure),
 }
 
 impl fmt::Display for Error {
@@ -64,6 +72,7 @@ impl fmt::Display for Error {
             Error::Gone => f.write_str("it closed the connection before the answer was complete"),
             Error::Silent(ms) => write!(f, "it said nothing for {} s", ms / 1_000),
             Error::Damaged(why) => write!(f, "it sent what is no answer: {why}"),
+            Error::Refused(failure) => f.write_str(&failure.detail),
         }
     }
 }
@@ -88,10 +97,43 @@ impl Connection {
     pub fn send(&mut self, scope: Scope, command: Command, timeout_ms: u64) -> Result<u64, Error> {
         self.last_number += 1;
         let request = Request { number: self.last_number, scope, command, timeout_ms };
-        match self.stream.write_all(&frame(&encode(&request))) {
+        let bytes = encode(&request);
+        if bytes.len() > FRAME_BYTES {
+            let detail = format!("a request over {FRAME_BYTES} bytes is refused");
+            return Err(Error::Refused(Failure::new(ErrorCode::Limit, detail)));
+        }
+        match self.write(&frame(&bytes)) {
             Ok(()) => Ok(self.last_number),
-            Err(cause) if waited(&cause) => Err(Error::Silent(ANSWER_MS)),
-            Err(_) => Err(Error::Gone),
+            Err(cause) if waited(&cause) => {
+                // Half a frame may be out: nothing that follows would be understood.
+                let _ = self.stream.shutdown(Shutdown::Both);
+                Err(Error::Silent(ANSWER_MS))
+            }
+            Err(_) => Err(self.last_word()),
+        }
+    }
+
+    /// Writes without raising SIGPIPE, which would end a C program.
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        self.stream.set_nonblocking(false)?;
+        while !bytes.is_empty() {
+            match SockRef::from(&self.stream).send_with_flags(bytes, libc::MSG_NOSIGNAL) {
+                Ok(length) => bytes = &bytes[length..],
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the daemon hung up, if it said so.
+    fn last_word(&mut self) -> Error {
+        loop {
+            match self.next(Some(Duration::ZERO)) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Error::Gone,
+                Err(error) => return error,
+            }
         }
     }
 
@@ -103,12 +145,14 @@ impl Connection {
     /// The next part, of whichever request. Waits for ever without `wait`, and not at all if it
     /// is zero; None says that nothing came in that time.
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Option<Part>, Error> {
+        let deadline = wait.map(|wait| Instant::now() + wait);
         loop {
             if let Some(bytes) = self.reader.next(FRAME_BYTES).map_err(Error::Damaged)? {
-                return decode(&bytes).map(Some).map_err(Error::Damaged);
+                return part(&bytes).map(Some);
             }
+            let left = deadline.map(|time| time.saturating_duration_since(Instant::now()));
             let mut bytes = [0; READ_BYTES];
-            match self.read(&mut bytes, wait) {
+            match self.read(&mut bytes, left) {
                 Ok(0) => return Err(Error::Gone),
                 Ok(length) => self.reader.push(&bytes[..length]),
                 Err(cause) if waited(&cause) => return Ok(None),
@@ -172,6 +216,60 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
+/// What answers no request (its number is 0) says why the daemon hangs up.
+fn part(bytes: &[u8]) -> Result<Part, Error> {
+    match decode::<Part>(bytes).map_err(Error::Damaged)? {
+        Part { number: 0, reply: Reply::Error(failure), .. } => Err(Error::Refused(failure)),
+        part => Ok(part),
+    }
+}
+
 fn waited(cause: &io::Error) -> bool {
     matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(stream: UnixStream) -> Connection {
+        Connection { stream, reader: FrameReader::default(), last_number: 0 }
+    }
+
+    #[test]
+    fn a_request_at_the_limit_and_over_it() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let drain = std::thread::spawn(move || io::copy(&mut theirs, &mut io::sink()).unwrap());
+        let mut daemon = connection(ours);
+        // The number takes one byte in both; a name this long has a prefix of five.
+        let bare = Request {
+            number: 1,
+            scope: Scope::Here,
+            command: Command::Forget("x".repeat(1 << 16)),
+            timeout_ms: 0,
+        };
+        let around = encode(&bare).len() - (1 << 16);
+        let name = |length: usize| Command::Forget("x".repeat(length - around));
+        assert!(daemon.send(Scope::Here, name(FRAME_BYTES), 0).is_ok());
+        let refused = daemon.send(Scope::Here, name(FRAME_BYTES + 1), 0).unwrap_err();
+        assert!(refused.to_string().contains(&FRAME_BYTES.to_string()), "{refused}");
+        drop(daemon);
+        let limit = (crate::wire::codec::PREFIX_BYTES + FRAME_BYTES) as u64;
+        assert_eq!(drain.join().unwrap(), limit);
+    }
+
+    #[test]
+    fn the_last_word_is_heard_even_if_the_request_finds_nobody() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let reply = Reply::Error(Failure::new(ErrorCode::Limit, "64 clients"));
+        let (number, node, id) = (0, String::new(), crate::wire::ids::NodeId::ANYBODY);
+        let part = Part { number, node, id, reply, last: true, done: true };
+        let daemon = connection(theirs);
+        daemon.write(&frame(&encode(&part))).unwrap();
+        drop(daemon);
+        let mut daemon = connection(ours);
+        let error = daemon.call(Scope::Here, Command::Ping, 0, |_| ControlFlow::Continue(()));
+        assert_eq!(error.unwrap_err().to_string(), "64 clients");
+        assert!(matches!(daemon.send(Scope::Here, Command::Ping, 0), Err(Error::Gone)));
+    }
 }

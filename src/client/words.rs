@@ -27,6 +27,33 @@ pub fn parse(words: &[String], verbatim: &[String]) -> Result<Asked, String> {
     Ok(Asked { verb, scope, command })
 }
 
+/// Reads a whole line, as a program hands it over: spaces divide words, double quotes group, and
+/// what follows a bare `--` is verbatim.
+pub fn parse_line(line: &str) -> Result<Asked, String> {
+    let words = split(line)?;
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    parse(&words[..end], words.get(end + 1..).unwrap_or_default())
+}
+
+fn split(line: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None, false);
+    for c in line.chars() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_with(String::new);
+            }
+            c if c.is_ascii_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_with(String::new).push(c),
+        }
+    }
+    if quoted {
+        return Err("a double quote is not closed".into());
+    }
+    words.extend(word);
+    Ok(words)
+}
+
 #[derive(Default)]
 struct Sorted {
     remote: Option<String>,
@@ -160,6 +187,25 @@ mod tests {
         for (line, scope, command) in table {
             assert_eq!(read(line), Ok((scope, command)), "{line}");
         }
+    }
+
+    #[test]
+    fn lines_are_split_at_spaces_outside_quotes() {
+        for (line, words) in [
+            ("", &[][..]),
+            ("  \t\n", &[]),
+            (" remote  X\tping ", &["remote", "X", "ping"]),
+            (r#"trace "vm 4""#, &["trace", "vm 4"]),
+            (r#"trace vm" "4"#, &["trace", "vm 4"]),
+            (r#"forget """#, &["forget", ""]),
+            (r"trace it's\", &["trace", r"it's\"]),
+        ] {
+            assert_eq!(split(line).unwrap(), words, "{line}");
+        }
+        assert!(split(r#"trace "vm 4"#).unwrap_err().contains("not closed"));
+        let asked = parse_line(r#"trace -- "all""#).unwrap();
+        assert_eq!(asked.command, Command::TraceNode("all".into()));
+        assert_eq!(parse_line(r#"remote "vm 4" ping"#).unwrap().scope, node("vm 4"));
     }
 
     #[test]

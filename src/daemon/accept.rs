@@ -31,6 +31,11 @@ impl Gate {
         self.ready
     }
 
+    /// Nothing is accepted before `time`; whoever waits keeps waiting.
+    pub fn close_until(&mut self, time: Time) {
+        self.not_before = Some(time);
+    }
+
     /// Something may be waiting, and nothing forbids to take it.
     pub fn more(&self) -> bool {
         self.ready && self.not_before.is_none()

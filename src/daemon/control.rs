@@ -1,7 +1,8 @@
 //! The control socket: local programs ask, the node answers.
 //!
 //! A client that asks nonsense is told so and hung up on; one that does not read its answers is
-//! dropped. The loop never waits for a client.
+//! dropped; where all places are taken, one that never asked anything makes room. The loop never
+//! waits for a client.
 
 use crate::daemon::accept::Gate;
 use crate::daemon::connection::{Connection, Next};
@@ -12,7 +13,8 @@ use crate::wire::codec::{decode, encode};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::limits::{
-    CLIENT_BUFFER_BYTES, CLIENTS, DRAIN_MS, FRAME_BYTES, READ_BYTES_PER_TURN, READS_PER_TURN,
+    CLIENT_BUFFER_BYTES, CLIENT_SILENT_MS, CLIENTS, DRAIN_MS, FRAME_BYTES, READ_BYTES_PER_TURN,
+    READS_PER_TURN,
 };
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::time::Time;
@@ -28,6 +30,8 @@ const LAST_WRITES: Duration = Duration::from_millis(500);
 
 struct Client {
     connection: Connection<UnixStream>,
+    /// While it has asked nothing: since when.
+    silent: Option<Time>,
     /// Told why, and dropped when that is written or at this time.
     leaving: Option<Time>,
 }
@@ -85,15 +89,16 @@ impl Control {
         self.clients.values().filter_map(|client| client.leaving).chain(self.gate.deadline()).min()
     }
 
-    /// One turn: accepts clients and hands on what they ask.
+    /// One turn: hands on what clients ask, and accepts new ones. In this order, so that nobody
+    /// makes room as one who never asked while his request is there.
     pub fn turn(&mut self, now: Time, feed: &mut dyn FnMut(Input)) {
-        self.accept(now);
         let overdue = |client: &Client| client.leaving.is_some_and(|time| time <= now);
         let overdue = self.ids(overdue);
         overdue.into_iter().for_each(|id| self.remove(id));
         for id in self.ids(|client| client.connection.active()) {
             self.read(now, id, feed);
         }
+        self.accept(now);
         for client in std::mem::take(&mut self.gone) {
             feed(Input::ClientGone { client });
         }
@@ -144,10 +149,21 @@ impl Control {
             if !self.gate.open(now) {
                 return;
             }
+            // One that has just come may not have been able to ask yet.
+            if let Some(time) = self.room_at().filter(|time| *time > now) {
+                return self.gate.close_until(time);
+            }
             if let Some((socket, _)) = self.gate.accepted(now, self.listener.accept()) {
                 self.admit(now, socket);
             }
         }
+    }
+
+    /// Where all places are taken: when the first of the silent ones makes room.
+    fn room_at(&self) -> Option<Time> {
+        let served = self.clients.values().filter(|client| client.leaving.is_none());
+        let since = served.clone().filter_map(|client| client.silent).min()?;
+        (served.count() >= CLIENTS).then(|| since.plus_ms(CLIENT_SILENT_MS))
     }
 
     fn admit(&mut self, now: Time, mut socket: UnixStream) {
@@ -158,16 +174,18 @@ impl Control {
             log::warn!("a client is not served: {e}");
             return;
         }
-        let client = Client { connection: Connection::new(socket), leaving: None };
-        let served = self.clients.values().filter(|client| client.leaving.is_none()).count();
+        let client =
+            Client { connection: Connection::new(socket), silent: Some(now), leaving: None };
+        let served = self.ids(|client| client.leaving.is_none());
         if self.clients.len() >= 2 * CLIENTS {
             log::warn!("a client is not served: {} others have not left yet", 2 * CLIENTS);
             return;
         }
         self.clients.insert(id, client);
-        if served >= CLIENTS {
+        if served.len() >= CLIENTS {
+            let silent = served.into_iter().find(|id| self.clients[id].silent.is_some());
             let detail = format!("{CLIENTS} clients at once are the limit: try again later");
-            self.refuse(now, id, ErrorCode::Limit, detail);
+            self.refuse(now, silent.unwrap_or(id), ErrorCode::Limit, detail);
         }
     }
 
@@ -183,7 +201,10 @@ impl Control {
         for _ in 0..READS_PER_TURN {
             match client.connection.next_frame(FRAME_BYTES, &mut budget_bytes) {
                 Next::Frame(bytes) => match decode::<Request>(&bytes) {
-                    Ok(request) => feed(Input::Request { client: id, request }),
+                    Ok(request) => {
+                        client.silent = None;
+                        feed(Input::Request { client: id, request });
+                    }
                     Err(e) => {
                         let detail = format!("this request is not understood: {e}");
                         return self.refuse(now, id, ErrorCode::Invalid, detail);

@@ -44,9 +44,9 @@ pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
     make_room(path)?;
     let listener = UnixListener::bind(path).map_err(fail)?;
     drop(lock);
-    if group.is_some_and(|group| chown(path, None, Some(group)).is_ok()) {
-        fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(fail)?;
-    }
+    let shared = group.is_some_and(|group| chown(path, None, Some(group)).is_ok());
+    let mode = if shared { 0o660 } else { 0o600 };
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(fail)?;
     let device_and_inode = identity(path).map_err(fail)?;
     Ok((listener, SocketFile { path: path.to_path_buf(), device_and_inode }))
 }

@@ -143,6 +143,7 @@ fn one_client_over_the_limit_is_told_the_limit() {
         world.until(&format!("{} asks {number}", number + 1));
     }
     let late = world.connect();
+    world.turn(START.plus_ms(CLIENT_SILENT_MS));
     world.until(&format!("{} gone", CLIENTS + 1));
     let Reply::Error(failure) = &parts(late)[0].reply else { panic!() };
     assert_eq!(failure.code, ErrorCode::Limit);
@@ -151,6 +152,29 @@ fn one_client_over_the_limit_is_told_the_limit() {
     let mut next = world.connect();
     next.write_all(&request(99)).unwrap();
     world.until(&format!("{} asks 99", CLIENTS + 2));
+}
+
+#[test]
+fn who_never_asks_makes_room_for_who_does() {
+    let mut world = World::new("silent");
+    let mut clients: Vec<StdStream> = (0..CLIENTS).map(|_| world.connect()).collect();
+    clients[0].write_all(&request(1)).unwrap();
+    world.until("1 asks 1");
+    let mut late = world.connect();
+    late.write_all(&request(2)).unwrap();
+    world.turn(START.plus_ms(CLIENT_SILENT_MS - 1));
+    assert_eq!(world.control.clients.len(), CLIENTS, "they get their time to ask");
+    assert_eq!(world.control.deadline(), Some(START.plus_ms(CLIENT_SILENT_MS)));
+    // The first of those who asked nothing.
+    for _ in 0..1_000 {
+        world.turn(START.plus_ms(CLIENT_SILENT_MS));
+        if world.heard.len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(world.heard, ["2 gone".to_string(), format!("{} asks 2", CLIENTS + 1)]);
+    let Reply::Error(failure) = &parts(clients.remove(1))[0].reply else { panic!() };
+    assert_eq!(failure.code, ErrorCode::Limit);
 }
 
 #[test]

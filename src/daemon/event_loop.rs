@@ -3,7 +3,7 @@
 
 use crate::daemon::control::Control;
 use crate::daemon::homes::{self, Resolver};
-use crate::daemon::interfaces::Addresses;
+use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
 use crate::daemon::options::Settings;
 use crate::daemon::signals::{Signals, Wish};
@@ -39,6 +39,8 @@ pub struct World {
     pub resolver: Option<Resolver>,
     pub log: logging::Handle,
     pub watcher: Watcher,
+    /// What it runs with now.
+    pub settings: Settings,
     /// Reads the configuration again, at SIGHUP.
     pub reload: Box<dyn Fn() -> Result<Settings, String>>,
 }
@@ -197,15 +199,26 @@ impl World {
         false
     }
 
+    /// SIGHUP: log, homes and interface are used anew; of the rest is said that it needs a start.
     fn reload(&mut self, node: &mut Node, now: Time) {
-        self.log.reopen();
-        match (self.reload)() {
-            Ok(fresh) => {
-                log::info!("configuration and log opened again");
-                self.use_homes(node, now, &fresh);
-                self.watcher.use_interface(fresh.interface);
+        let fresh = match (self.reload)() {
+            Ok(fresh) => fresh,
+            Err(e) => {
+                self.log.reopen(self.settings.log_target());
+                return log::error!("the configuration stays as it was: {e}");
             }
-            Err(e) => log::error!("the configuration stays as it was: {e}"),
+        };
+        self.settings.logfile.clone_from(&fresh.logfile);
+        self.log.reopen(self.settings.log_target());
+        log::info!("configuration and log opened again");
+        self.use_homes(node, now, &fresh);
+        match interfaces::check(fresh.interface.as_deref()) {
+            Ok(()) => self.watcher.use_interface(fresh.interface.clone()),
+            Err(e) => log::error!("the interface stays as it was: {e}"),
+        }
+        let fixed = self.settings.fixed_changes(&fresh);
+        if !fixed.is_empty() {
+            log::warn!("restart daustd to use what changed of {}", fixed.join(", "));
         }
     }
 

@@ -39,8 +39,18 @@ pub fn read(interface: Option<&str>, bind: Option<IpAddr>) -> Addresses {
     choose(&held(), &routes, interface, bind)
 }
 
+/// A misspelt interface would otherwise show as a wrong internal ip, much later.
+pub fn check(name: Option<&str>) -> Result<(), String> {
+    match name {
+        Some(name) if !exists(name) => {
+            Err(format!("there is no interface `{name}`: `ip link` lists those there are"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether there is an interface of that name, with or without an address.
-pub fn exists(interface: &str) -> bool {
+fn exists(interface: &str) -> bool {
     getifaddrs().is_ok_and(|mut all| all.any(|one| one.interface_name == interface))
 }
 
@@ -233,5 +243,15 @@ ppp0\t00000000\t00000000\t0001\t0\t0\t700\t00000000\t0\t0\t0
         let wildcard = choose(&all, routes, None, Some("0.0.0.0".parse().unwrap()));
         assert_eq!(texts(&wildcard.own[..1]), ["10.0.0.2"]);
         assert_eq!(texts(&choose(&all[..1], &[], None, None).own), ["127.0.0.1"]);
+    }
+
+    #[test]
+    fn a_huge_table_is_read_in_part() {
+        let path = std::env::temp_dir().join(format!("herd-routes-{}", std::process::id()));
+        for more in [0, 1] {
+            std::fs::write(&path, "x".repeat(ROUTE_TABLE_BYTES as usize + more)).unwrap();
+            assert_eq!(table(path.to_str().unwrap()).len() as u64, ROUTE_TABLE_BYTES);
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use log::Level;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
@@ -13,55 +13,56 @@ use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-pub enum Sink {
+pub struct Sink {
+    place: Place,
+    /// Lines that could not be written, not told yet.
+    lost: u64,
+}
+
+enum Place {
     StandardError,
-    File { path: PathBuf, file: File },
+    File(File),
     Syslog(Syslog),
 }
 
 impl Sink {
-    pub fn open(target: Target) -> Result<Sink, String> {
-        match target {
-            Target::StandardError => Ok(Sink::StandardError),
-            Target::File(path) => {
-                let file = open_file(&path)
-                    .map_err(|e| format!("can not open the log file {}: {e}", path.display()))?;
-                Ok(Sink::File { path, file })
-            }
-            Target::Syslog => Ok(Sink::Syslog(Syslog::default())),
-        }
+    pub fn open(target: &Target) -> Result<Sink, String> {
+        let place = match target {
+            Target::StandardError => Place::StandardError,
+            Target::File(path) => Place::File(
+                open_file(path)
+                    .map_err(|e| format!("can not open the log file {}: {e}", path.display()))?,
+            ),
+            Target::Syslog => Place::Syslog(Syslog::default()),
+        };
+        Ok(Sink { place, lost: 0 })
     }
 
-    /// After a rotation: the path again, whatever it is now. The old file stays where that fails.
-    pub fn reopen(&mut self) {
-        match self {
-            Sink::StandardError => {}
-            Sink::File { path, file } => match open_file(path) {
-                Ok(fresh) => *file = fresh,
-                Err(error) => {
-                    let _ = writeln!(file, "can not reopen {}: {error}", path.display());
-                }
-            },
-            Sink::Syslog(syslog) => *syslog = Syslog { lost: syslog.lost, ..Syslog::default() },
-        }
+    /// After a rotation: the path again, whatever it is now, or another. Where that fails the log
+    /// stays where it was.
+    pub fn reopen(&mut self, target: &Target) -> Result<(), String> {
+        self.place = Sink::open(target)?.place;
+        Ok(())
     }
 
-    /// Writes a line, after a line about `lost` ones that came before it.
+    /// Writes a line, after a line about those that were lost: `lost` before they came here, others
+    /// because the disk was full or syslog away.
     pub fn write(&mut self, line: &Line, lost: u64) {
-        match self {
-            Sink::StandardError => {
-                let _ = write_line(&mut std::io::stderr(), line, lost);
-            }
-            Sink::File { file, .. } => {
-                let _ = write_line(file, line, lost);
-            }
-            Sink::Syslog(syslog) => syslog.write(line, lost),
-        }
+        self.lost += lost;
+        let written = match &mut self.place {
+            Place::StandardError => write_line(&mut std::io::stderr(), line, self.lost).is_ok(),
+            Place::File(file) => write_line(file, line, self.lost).is_ok(),
+            Place::Syslog(syslog) => syslog.write(line, self.lost),
+        };
+        self.lost = if written { 0 } else { self.lost + 1 };
     }
 }
 
+/// Without waiting: a pipe that nobody reads is an error and no hang.
 fn open_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NONBLOCK);
+    options.open(path)
 }
 
 fn write_line(out: &mut impl Write, line: &Line, lost: u64) -> std::io::Result<()> {
@@ -96,22 +97,13 @@ pub struct Syslog {
     logger: Option<Logger<LoggerBackend, Formatter3164>>,
     /// Not before then, and the pause that led there.
     again: Option<(Instant, Duration)>,
-    lost: u64,
 }
 
 impl Syslog {
-    fn write(&mut self, line: &Line, lost: u64) {
-        self.lost += lost;
+    fn write(&mut self, line: &Line, lost: u64) -> bool {
         self.connect();
-        if self.lost > 0 {
-            let text = format!("log: {} lines were lost", self.lost);
-            if self.send(Level::Warn, &text) {
-                self.lost = 0;
-            }
-        }
-        if !self.send(line.level, &format!("{}: {}", line.subject, line.text)) {
-            self.lost += 1;
-        }
+        (lost == 0 || self.send(Level::Warn, &format!("log: {lost} lines were lost")))
+            && self.send(line.level, &format!("{}: {}", line.subject, line.text))
     }
 
     fn connect(&mut self) {
@@ -169,6 +161,29 @@ mod tests {
         assert_eq!(utc(1_709_251_199), "2024-02-29T23:59:59Z");
         assert_eq!(utc(1_735_689_599), "2024-12-31T23:59:59Z");
         assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    /// The device that is always full.
+    #[test]
+    fn a_full_disk_loses_lines_and_counts_them() {
+        let path = std::env::temp_dir().join(format!("herd-sink-{}", std::process::id()));
+        let line = |text: &str| Line {
+            unix_s: 0,
+            level: Level::Info,
+            subject: "udp".to_string(),
+            text: text.to_string(),
+        };
+        let mut sink = Sink::open(&Target::File("/dev/full".into())).unwrap();
+        sink.write(&line("one"), 0);
+        sink.write(&line("two"), 3);
+        sink.reopen(&Target::File("/nonexistent/log".into())).unwrap_err();
+        assert_eq!(sink.lost, 5);
+        sink.reopen(&Target::File(path.clone())).unwrap();
+        sink.write(&line("three"), 0);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(text.contains("5 lines were lost") && text.contains("three"), "{text}");
+        assert_eq!(sink.lost, 0);
     }
 
     #[test]

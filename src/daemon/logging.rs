@@ -34,7 +34,7 @@ pub struct Line {
 
 enum Order {
     Write(Line),
-    Reopen,
+    Reopen(Target),
     /// Say so when everything before is written.
     Flush(SyncSender<()>),
 }
@@ -58,7 +58,7 @@ pub struct Handle(SyncSender<Order>);
 
 /// Opens the log and makes it the one that `log::info!` and its kin write to.
 pub fn start(target: Target, verbose: usize) -> Result<Handle, String> {
-    let sink = Sink::open(target)?;
+    let sink = Sink::open(&target)?;
     let (orders, received) = sync_channel(LOG_QUEUE);
     thread::Builder::new()
         .name("log".to_string())
@@ -83,8 +83,8 @@ pub fn start(target: Target, verbose: usize) -> Result<Handle, String> {
 }
 
 impl Handle {
-    pub fn reopen(&self) {
-        let _ = self.0.try_send(Order::Reopen);
+    pub fn reopen(&self, target: Target) {
+        let _ = self.0.try_send(Order::Reopen(target));
     }
 
     /// Waits until the lines so far are written, but not for ever.
@@ -140,7 +140,11 @@ fn write_all(orders: &Receiver<Order>, mut sink: Sink) {
     loop {
         match orders.recv_timeout(Duration::from_millis(LOG_WINDOW_MS)) {
             Ok(Order::Write(line)) => sink.write(&line, LOST.swap(0, Ordering::Relaxed)),
-            Ok(Order::Reopen) => sink.reopen(),
+            Ok(Order::Reopen(target)) => {
+                if let Err(e) = sink.reopen(&target) {
+                    log::error!("{e}; the log stays where it was");
+                }
+            }
             Ok(Order::Flush(done)) => {
                 let _ = done.send(());
             }
@@ -222,10 +226,29 @@ mod tests {
             assert_eq!(quotas.allow("udp", Level::Warn, 5), line < LOG_LINES);
         }
         assert!(quotas.allow("streams", Level::Warn, 5));
+        for line in 0..LOG_DEBUG_LINES + 1 {
+            assert_eq!(quotas.allow("links", Level::Debug, 5), line < LOG_DEBUG_LINES);
+        }
         assert!(quotas.allow("udp", Level::Debug, 5), "debug lines have their own limit");
         assert!(quotas.suppressed().is_empty(), "said once, when the window is over");
         assert!(quotas.allow("udp", Level::Warn, LOG_WINDOW_MS));
-        assert_eq!(quotas.suppressed(), [("udp".to_string(), 7)]);
+        assert_eq!(quotas.suppressed(), [("links".to_string(), 1), ("udp".to_string(), 7)]);
         assert!(quotas.suppressed().is_empty());
+    }
+
+    /// A terminal or disk that hangs: nobody waits, and what was lost is counted.
+    #[test]
+    fn lines_that_find_the_queue_full_are_counted() {
+        let (orders, received) = sync_channel(LOG_QUEUE);
+        let quotas = Mutex::new(Quotas::default());
+        let front = Front { orders, quotas, started: Instant::now() };
+        for line in 0..LOG_QUEUE + 3 {
+            front.write(Level::Info, "udp", format_args!("{line}"));
+        }
+        assert_eq!(LOST.swap(0, Ordering::Relaxed), 3);
+        let Ok(Order::Write(first)) = received.recv() else { panic!("no line") };
+        assert_eq!(first.text, "0");
+        front.write(Level::Info, "udp", format_args!("fits again"));
+        assert_eq!(LOST.swap(0, Ordering::Relaxed), 0);
     }
 }

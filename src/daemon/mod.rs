@@ -4,6 +4,7 @@
 //! daemon spends its life.
 
 mod accept;
+mod configuration;
 mod connection;
 mod control;
 mod control_path;
@@ -13,10 +14,10 @@ mod interfaces;
 mod local_addresses;
 mod log_sink;
 mod logging;
-mod options;
+pub mod options;
 mod process;
 mod signals;
-mod state_file;
+pub mod state_file;
 mod store;
 mod streams;
 mod tokens;
@@ -58,6 +59,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
     };
     // Before any thread and any file: nothing this program makes is for others to read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    process::ignore_file_size_signal();
     let starter = match detach_if_asked(&settings) {
         Ok(Detached::Daemon(starter)) => starter,
         Ok(Detached::Starter { status }) => return status,
@@ -99,7 +101,7 @@ fn start(
     settings: Settings,
     reload: Box<dyn Fn() -> Result<Settings, String>>,
 ) -> Result<(World, Node), String> {
-    let log = logging::start(log_target(&settings), settings.verbose)?;
+    let log = logging::start(settings.log_target(), settings.verbose)?;
     let state = State::open(&settings.state_dir)?;
     if let (Some(sentence), true) = (state.refusal(), settings.detach) {
         eprintln!("daustd: {sentence}");
@@ -115,7 +117,7 @@ fn start(
             .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
     let (listener, file) = control_path::bind(&settings.socket)?;
     let control = control::Control::listen(registry()?, listener, file).map_err(|e| no_poll(&e))?;
-    check_interface(&settings)?;
+    interfaces::check(settings.interface.as_deref())?;
     let interface = settings.interface.clone();
     let watcher = Watcher::start(poll.registry(), interface, settings.bind, event_loop::now());
     let options = node_options(&settings, watcher.current());
@@ -141,6 +143,7 @@ fn start(
         resolver,
         log,
         watcher,
+        settings,
         reload,
     };
     Ok((world, node))
@@ -162,14 +165,6 @@ fn run(world: World, node: Node, starter: Starter) -> i32 {
     log::info!("stopped");
     world.log.flush();
     0
-}
-
-fn log_target(settings: &Settings) -> logging::Target {
-    match (&settings.logfile, settings.detach) {
-        (Some(path), _) => logging::Target::File(path.clone()),
-        (None, true) => logging::Target::Syslog,
-        (None, false) => logging::Target::StandardError,
-    }
 }
 
 fn make_poll() -> Result<(mio::Poll, Arc<mio::Waker>, signals::Signals), String> {
@@ -200,16 +195,6 @@ fn register(
     poll.registry()
         .register(socket, source.token(), mio::Interest::READABLE)
         .map_err(|e| no_poll(&e))
-}
-
-/// A misspelt interface would otherwise show as a wrong internal ip, much later.
-fn check_interface(settings: &Settings) -> Result<(), String> {
-    match &settings.interface {
-        Some(name) if !interfaces::exists(name) => {
-            Err(format!("there is no interface `{name}`: `ip link` lists those there are"))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn node_options(settings: &Settings, addresses: &interfaces::Addresses) -> node::Options {

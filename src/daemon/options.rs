@@ -1,13 +1,14 @@
 //! What the daemon is asked to do: command line, then environment, then configuration file, then
-//! defaults. One table names every option; the configuration file uses the same names.
+//! defaults. One table names every option; the configuration file uses the same names (see
+//! configuration.rs).
 
+use crate::daemon::configuration;
 use crate::daemon::homes::Home;
+use crate::daemon::logging::Target;
 use crate::node::Threshold;
 use crate::wire::ids::Name;
-use crate::wire::limits::{CONFIGURATION_BYTES, HOMES, TIMEOUT_MS};
+use crate::wire::limits::{HOMES, TIMEOUT_MS};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,7 +16,7 @@ use std::str::FromStr;
 /// The port of every herd, UDP and TCP, unless `-P` says else.
 pub const PORT: u16 = 4040;
 /// Where root's files are, unless ./configure said else.
-const CONFIGURATION: &str = match option_env!("HERD_CONFIGURATION") {
+pub const CONFIGURATION: &str = match option_env!("HERD_CONFIGURATION") {
     Some(path) => path,
     None => "/etc/daust/daustd.toml",
 };
@@ -27,16 +28,16 @@ const STATE_DIR: &str = match option_env!("HERD_STATE_DIR") {
 const TIMEOUT_MAX_MS: u64 = 60_000;
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     Flag,
     Value,
     Many,
 }
 
-struct Row {
+pub struct Row {
     short: &'static str,
-    long: &'static str,
-    kind: Kind,
+    pub long: &'static str,
+    pub kind: Kind,
     hint: &'static str,
     help: &'static str,
 }
@@ -52,7 +53,7 @@ const fn row(
 }
 
 /// Options of the command line that the configuration file may carry too.
-const TABLE: &[Row] = &[
+pub const TABLE: &[Row] = &[
     row("d", "daemon", Kind::Flag, "", "detach once the sockets are bound"),
     row("n", "name", Kind::Value, "NAME", "name of this node (the host name)"),
     row("i", "iface", Kind::Value, "IFACE", "interface whose address is the internal ip"),
@@ -66,9 +67,6 @@ const TABLE: &[Row] = &[
     row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
     row("s", "socket", Kind::Value, "PATH", "control socket"),
 ];
-
-/// Keys of the configuration file that are no option of the command line.
-const SETTINGS: &[&str] = &["consensus_treshold", "consensus_threshold", "timeout"];
 
 /// What the daemon runs with.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +89,33 @@ pub struct Settings {
     pub timeout_ms: u64,
 }
 
+impl Settings {
+    pub fn log_target(&self) -> Target {
+        match (&self.logfile, self.detach) {
+            (Some(path), _) => Target::File(path.clone()),
+            (None, true) => Target::Syslog,
+            (None, false) => Target::StandardError,
+        }
+    }
+
+    /// What only a start can change, and is other in `fresh`.
+    pub fn fixed_changes(&self, fresh: &Settings) -> Vec<&'static str> {
+        let changes = [
+            ("name", self.name != fresh.name),
+            ("bind", self.bind != fresh.bind),
+            ("port", self.port != fresh.port),
+            ("publicface", self.public_face != fresh.public_face),
+            ("deadend", self.deadend != fresh.deadend),
+            ("open-public", self.open_public != fresh.open_public),
+            ("state-dir", self.state_dir != fresh.state_dir),
+            ("socket", self.socket != fresh.socket),
+            ("consensus_treshold", self.threshold != fresh.threshold),
+            ("timeout", self.timeout_ms != fresh.timeout_ms),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+}
+
 /// What the arguments ask for.
 #[derive(Debug)]
 pub enum Asked {
@@ -100,11 +125,13 @@ pub enum Asked {
 }
 
 /// Values by long option name, as typed.
-type Values = BTreeMap<String, Vec<String>>;
+pub type Values = BTreeMap<String, Vec<String>>;
 
 /// Where paths come from when nobody names them.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// Where it was typed: a detached daemon stands in `/`, and paths typed relative must not move.
+    pub directory: PathBuf,
     pub root: bool,
     pub home: Option<PathBuf>,
     pub runtime_dir: Option<PathBuf>,
@@ -116,6 +143,7 @@ impl Environment {
     pub fn of_process() -> Environment {
         let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Environment {
+            directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
             root: nix::unistd::geteuid().is_root(),
             home: path("HOME"),
             runtime_dir: path("XDG_RUNTIME_DIR"),
@@ -159,12 +187,17 @@ pub fn read(arguments: &[String], environment: &Environment) -> Result<Asked, St
         return Err(format!("daustd takes no word `{word}`; daustd -h lists the options"));
     }
     let mut values = typed(&matches);
-    let explicit = matches.opt_str("c").map(PathBuf::from);
-    for (key, value) in configuration(explicit.as_deref())? {
+    let explicit = matches.opt_str("c").map(|path| environment.directory.join(path));
+    for (key, value) in configuration::read(explicit.as_deref())? {
         values.entry(key).or_insert(value);
     }
     let verbose = matches.opt_count("v");
     Ok(Asked::Run(Box::new(settings(&values, typed(&matches), verbose, environment)?)))
+}
+
+/// What a configuration file with this text, and no option, comes to.
+pub fn of_configuration(text: &str, environment: &Environment) -> Result<Settings, String> {
+    settings(&configuration::parse(text)?, Values::new(), 0, environment)
 }
 
 fn parser() -> getopts::Options {
@@ -192,66 +225,6 @@ fn typed(matches: &getopts::Matches) -> Values {
     TABLE.iter().filter(given).map(|row| (row.long.to_string(), strings(row))).collect()
 }
 
-/// The configuration file's values; none where no file was named and there is none to find.
-fn configuration(explicit: Option<&Path>) -> Result<Values, String> {
-    let path = explicit.unwrap_or(Path::new(CONFIGURATION));
-    let fail = |e: &dyn std::fmt::Display| format!("can not read {}: {e}", path.display());
-    let mut text = String::new();
-    match File::open(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound && explicit.is_none() => return Ok(Values::new()),
-        Err(e) => return Err(fail(&e)),
-        Ok(file) => {
-            file.take(CONFIGURATION_BYTES + 1).read_to_string(&mut text).map_err(|e| fail(&e))?
-        }
-    };
-    if text.len() as u64 > CONFIGURATION_BYTES {
-        return Err(fail(&format!("it is over the limit of {CONFIGURATION_BYTES} bytes")));
-    }
-    parse_configuration(&text).map_err(|e| fail(&e))
-}
-
-fn parse_configuration(text: &str) -> Result<Values, String> {
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
-    let mut values = Values::new();
-    for (key, value) in table {
-        let kind = match TABLE.iter().find(|row| row.long == key) {
-            Some(row) => row.kind,
-            None if SETTINGS.contains(&key.as_str()) => Kind::Value,
-            None => return Err(format!("unknown key `{key}`; known are {}", known_keys())),
-        };
-        let words = words(kind, value).map_err(|e| format!("`{key}` {e}"))?;
-        // `daemon = false` is as good as no line at all.
-        if kind != Kind::Flag || words == ["true"] {
-            values.insert(key, words);
-        }
-    }
-    Ok(values)
-}
-
-fn known_keys() -> String {
-    let keys: Vec<&str> =
-        TABLE.iter().map(|row| row.long).chain(SETTINGS.iter().copied()).collect();
-    keys.join(", ")
-}
-
-/// A TOML value as the words somebody would have typed.
-fn words(kind: Kind, value: toml::Value) -> Result<Vec<String>, String> {
-    use toml::Value;
-    match (kind, value) {
-        (Kind::Flag, Value::Boolean(flag)) => Ok(vec![flag.to_string()]),
-        (Kind::Flag, _) => Err("is true or false".to_string()),
-        (_, Value::String(word)) => Ok(vec![word]),
-        (_, Value::Integer(number)) => Ok(vec![number.to_string()]),
-        (_, Value::Float(number)) => Ok(vec![format!("{number:?}")]),
-        (Kind::Many, Value::Array(array)) => {
-            let lists: Result<Vec<_>, _> =
-                array.into_iter().map(|v| words(Kind::Value, v)).collect();
-            Ok(lists?.concat())
-        }
-        _ => Err("is of the wrong type".to_string()),
-    }
-}
-
 fn settings(
     values: &Values,
     typed: Values,
@@ -260,6 +233,7 @@ fn settings(
 ) -> Result<Settings, String> {
     let one = |key: &str| values.get(key).and_then(|words| words.last());
     let flag = |key: &str| values.contains_key(key);
+    let absolute = |path: &Path| environment.directory.join(path);
     let path = |key: &str, variable: &Option<PathBuf>| match typed.get(key) {
         Some(words) => words.last().map(PathBuf::from),
         None => variable.clone().or_else(|| one(key).map(PathBuf::from)),
@@ -281,9 +255,9 @@ fn settings(
         public_face: one("publicface").map(|v| address("publicface", v)).transpose()?,
         deadend: flag("deadend"),
         open_public: flag("open-public"),
-        logfile: one("logfile").map(|v| absolute(Path::new(v))).transpose()?,
-        state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?)?,
-        socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?)?,
+        logfile: one("logfile").map(|v| absolute(Path::new(v))),
+        state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
+        socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
         verbose,
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
@@ -316,11 +290,6 @@ fn parse_threshold(value: &str) -> Result<Threshold, String> {
     threshold.ok_or(format!(
         "consensus_treshold `{value}`: a share from 0.0 to 1.0, or a count of nodes from 1"
     ))
-}
-
-/// A detached daemon stands in `/`: what was typed relative must not move.
-fn absolute(path: &Path) -> Result<PathBuf, String> {
-    std::path::absolute(path).map_err(|e| format!("`{}`: {e}", path.display()))
 }
 
 #[cfg(test)]
@@ -400,14 +369,29 @@ mod tests {
     fn configuration_uses_the_same_names() {
         let text = "name = 'a'\nport = 5\nkeynode = ['10.0.0.1', 'x:2']\ndeadend = true\n\
              daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\n";
-        let values = parse_configuration(text).unwrap();
-        let got = settings(&values, Values::new(), 0, &root()).unwrap();
+        let got = of_configuration(text, &root()).unwrap();
         assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
         assert!(got.deadend && !got.detach);
         assert_eq!(got.threshold, Threshold::Share(1.0));
-        assert!(parse_configuration("keynodes = 'a'").unwrap_err().contains("`keynodes`"));
-        assert!(parse_configuration("deadend = 'yes'").unwrap_err().contains("true or false"));
-        assert!(parse_configuration("name = [").is_err());
+    }
+
+    #[test]
+    fn relative_paths_stay_where_they_were_typed() {
+        let environment = Environment { directory: "/typed".into(), ..root() };
+        let got = run(&["-l", "log", "-S", "state", "-s", "/s"], &environment).unwrap();
+        let paths = (got.logfile.unwrap(), got.state_dir, got.socket);
+        assert_eq!(paths, ("/typed/log".into(), "/typed/state".into(), "/s".into()));
+        let error = run(&["-c", "no.toml"], &environment).unwrap_err();
+        assert!(error.contains("/typed/no.toml"), "{error}");
+    }
+
+    #[test]
+    fn what_only_a_start_can_change() {
+        let old = of_configuration("", &root()).unwrap();
+        let text = "port = 5\nkeynode = '10.0.0.1'\niface = 'eth0'\nlogfile = '/l'\ntimeout = 7";
+        let fresh = of_configuration(text, &root()).unwrap();
+        assert_eq!(old.fixed_changes(&fresh), ["port", "timeout"]);
+        assert!(fresh.fixed_changes(&fresh).is_empty());
     }
 
     #[test]

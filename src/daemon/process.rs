@@ -87,6 +87,15 @@ impl Starter {
     }
 }
 
+/// A file over the limit of `ulimit -f` is an error like that of a full disk, and no death.
+#[allow(unsafe_code)]
+pub fn ignore_file_size_signal() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: unsafe is to replace a handler that others rely on, and to run one that may not run
+    // anywhere. Nobody handles this signal here, and to ignore it runs nothing.
+    let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
+}
+
 /// More than all limits of sockets together.
 const FILES_WANTED: u64 = 4_096;
 

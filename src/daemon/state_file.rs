@@ -27,7 +27,8 @@ const DAMAGED: u32 = 9;
 const CACHE_BYTES: usize = 128 << 10;
 
 pub struct StateFile {
-    database: Database,
+    /// None after a failed write: the engine writes no more until it is opened anew.
+    database: Option<Database>,
     path: PathBuf,
 }
 
@@ -79,8 +80,10 @@ impl StateFile {
 
     /// Writes and syncs one batch.
     pub fn write(&mut self, entries: &[(String, Option<Vec<u8>>)]) -> Result<(), String> {
+        let database = self.database.take();
         let written = guarded(|| {
-            let transaction = self.database.begin_write()?;
+            let database = database.map_or_else(|| open(&self.path), Ok)?;
+            let transaction = database.begin_write()?;
             {
                 let mut table = transaction.open_table(ENTRIES)?;
                 for (key, value) in entries {
@@ -90,13 +93,39 @@ impl StateFile {
                     }
                 }
             }
-            Ok(transaction.commit()?)
+            transaction.commit()?;
+            Ok(database)
         });
-        written.map_err(|trouble| match trouble {
-            Trouble::Disk(e) => format!("can not write {}: {e}", self.path.display()),
-            other => format!("can not write {}: {other:?}", self.path.display()),
-        })
+        let fail =
+            |e: &dyn std::fmt::Display| format!("can not write {}: {e}", self.path.display());
+        match written {
+            Ok(database) => self.database = Some(database),
+            Err(Trouble::Disk(e)) => return Err(fail(&e)),
+            Err(other) => return Err(fail(&format!("{other:?}"))),
+        }
+        Ok(())
     }
+}
+
+/// The engine tidies up when it is closed, and may find only then that the file is damaged.
+impl Drop for StateFile {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        let _ = guarded(|| {
+            drop(database);
+            Ok(())
+        });
+    }
+}
+
+/// The file alone, which must not be a link.
+fn open(path: &Path) -> Result<Database, Trouble> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    let file: File = options.open(path).map_err(Trouble::Disk)?;
+    // It holds the keys of this node: a copy that was restored with another mode is closed again.
+    let _ = file.set_permissions(Permissions::from_mode(0o600));
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).create_file(file)?)
 }
 
 fn not_writable(path: &Path, e: io::Error) -> Result<Opened, String> {
@@ -115,16 +144,11 @@ fn aside(directory: &Path) -> PathBuf {
 
 /// `first` is the start counter of a file that holds none yet.
 fn open_and_count(path: &Path, first: Option<u64>) -> Result<(StateFile, Kept), Trouble> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
-    let file: File = options.open(path).map_err(Trouble::Disk)?;
-    // It holds the keys of this node: a copy that was restored with another mode is closed again.
-    let _ = file.set_permissions(Permissions::from_mode(0o600));
     guarded(|| {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create_file(file)?;
+        let database = open(path)?;
         let start_counter = count_start(&database, first)?;
         let entries = read_all(&database)?;
-        let file = StateFile { database, path: path.to_path_buf() };
+        let file = StateFile { database: Some(database), path: path.to_path_buf() };
         Ok((file, Kept { start_counter, entries }))
     })
 }
@@ -285,7 +309,7 @@ mod tests {
         assert!(StateFile::open(&directory.0, 1).err().unwrap().contains("symbolic link"));
         fs::remove_file(&path).unwrap();
         let (file, _) = directory.open(1);
-        let transaction = file.database.begin_write().unwrap();
+        let transaction = file.database.as_ref().unwrap().begin_write().unwrap();
         transaction.open_table(NUMBERS).unwrap().insert(FORMAT, FORMAT_VERSION + 1).unwrap();
         transaction.commit().unwrap();
         drop(file);

@@ -7,19 +7,29 @@
 use crate::daemon::ALREADY_RUNNING;
 use crate::daemon::state_file::{Opened, StateFile};
 use crate::node::Kept;
-use crate::wire::limits::KEEP_BATCHES;
+use crate::wire::limits::{KEEP_BATCHES, NODES};
 use mio::Waker;
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a start waits for the daemon before it to end, and how often it looks.
 const LOCK_WAIT: Duration = Duration::from_millis(1_000);
 const LOCK_AGAIN: Duration = Duration::from_millis(20);
+/// How often a write that failed is tried again, and how long the end waits for the last ones.
+const WRITE_AGAIN: Duration = Duration::from_secs(10);
+const LAST_WRITES: Duration = Duration::from_secs(10);
+/// Entries that could not be written and wait to be tried again: all that a full roster has.
+const UNWRITTEN: usize = 4 * NODES;
 
 /// What one batch changes: None removes.
 pub type Entries = Vec<(String, Option<Vec<u8>>)>;
@@ -54,7 +64,8 @@ impl State {
             Err(e) => return Ok(State::nothing(directory, &e)),
         };
         match lock_patiently(&lock) {
-            Ok(()) => {}
+            // For people: the lock counts, not what is in it.
+            Ok(()) => drop(lock.set_len(0).and_then(|()| writeln!(&lock, "{}", process::id()))),
             Err(TryLockError::WouldBlock) => return Err(ALREADY_RUNNING.to_string()),
             Err(TryLockError::Error(e)) => return Ok(State::nothing(directory, &e)),
         }
@@ -139,27 +150,43 @@ impl Store {
             lock: state.lock,
         };
         match state.file {
-            Ok(file) => store.start_thread(file)?,
+            Ok(mut file) => store.start_thread(move |entries| file.write(entries))?,
             Err(sentence) => store.refusal = sentence,
         }
         Ok(store)
     }
 
-    fn start_thread(&mut self, mut file: StateFile) -> Result<(), String> {
+    fn start_thread(
+        &mut self,
+        mut write: impl FnMut(&Entries) -> Result<(), String> + Send + 'static,
+    ) -> Result<(), String> {
         let (batches, received) = sync_channel::<(u64, Entries)>(KEEP_BATCHES);
         let (answers, waker) = (self.answers.clone(), self.waker.clone());
-        let write = move || {
-            for (ticket, entries) in received {
-                let result = file.write(&entries);
-                if let Err(e) = &result {
-                    log::warn!("{e}");
-                }
-                if answers.send(Written { ticket, result }).is_err() || waker.wake().is_err() {
-                    return;
+        let work = move || {
+            let mut unwritten = Unwritten::default();
+            loop {
+                let next = match unwritten.0.is_empty() {
+                    true => received.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    false => received.recv_timeout(WRITE_AGAIN),
+                };
+                match next {
+                    Ok((ticket, entries)) => {
+                        let result = unwritten.write(entries, &mut write);
+                        let told = answers.send(Written { ticket, result }).is_ok();
+                        if !told || waker.wake().is_err() {
+                            return;
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        if unwritten.write(Vec::new(), &mut write).is_ok() {
+                            log::info!("kept what could not be kept before");
+                        }
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         };
-        let thread = thread::Builder::new().name("store".to_string()).spawn(write);
+        let thread = thread::Builder::new().name("store".to_string()).spawn(work);
         self.thread = Some(thread.map_err(|e| format!("can not start the store's thread: {e}"))?);
         self.batches = Some(batches);
         Ok(())
@@ -185,12 +212,125 @@ impl Store {
         self.written.try_recv().ok()
     }
 
-    /// Everything asked for is written before this returns. The lock is the caller's to drop.
-    pub fn finish(mut self) -> Option<File> {
-        self.batches = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    /// Everything asked for is written before this returns, unless the disk hangs. The lock is the
+    /// caller's to drop.
+    pub fn finish(self) -> Option<File> {
+        let Store { batches, answers, written, thread, lock, .. } = self;
+        // The thread ends when nobody can ask it any more, and its end hangs up on us.
+        drop((batches, answers));
+        let end = Instant::now() + LAST_WRITES;
+        while thread.is_some() {
+            match written.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    log::warn!("the disk is slow: what was not kept by now is not kept");
+                    break;
+                }
+            }
         }
-        self.lock
+        lock
+    }
+}
+
+/// What could not be written: it goes with the next write, the latest of each key.
+#[derive(Default)]
+struct Unwritten(BTreeMap<String, Option<Vec<u8>>>);
+
+impl Unwritten {
+    fn write(
+        &mut self,
+        entries: Entries,
+        write: &mut impl FnMut(&Entries) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let first = self.0.is_empty();
+        self.0.extend(entries);
+        let all: Entries = std::mem::take(&mut self.0).into_iter().collect();
+        let result = write(&all);
+        if let Err(e) = &result {
+            // Said once: a disk that is full for days would fill the log too.
+            if first {
+                log::warn!("{e}");
+            }
+            self.0 = all.into_iter().take(UNWRITTEN).collect();
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(poll: &mio::Poll) -> Store {
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let kept = Kept::default();
+        let state = State { file: Err("nothing is kept".to_string()), lock: None, kept };
+        Store::start(state, waker).unwrap()
+    }
+
+    fn written(store: &Store) -> Written {
+        store.written.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
+    /// A disk that hangs holds up nothing: what is too much is refused, and said so.
+    #[test]
+    fn a_disk_that_hangs() {
+        let poll = mio::Poll::new().unwrap();
+        let mut store = store(&poll);
+        let (go_on, may) = channel::<Result<(), String>>();
+        let (arrived, arrives) = channel();
+        let write = move |_: &Entries| {
+            let _ = arrived.send(());
+            may.recv().unwrap_or(Ok(()))
+        };
+        store.start_thread(write).unwrap();
+        store.keep(0, Vec::new());
+        arrives.recv().unwrap();
+        for ticket in 1..=KEEP_BATCHES as u64 {
+            store.keep(ticket, Vec::new());
+        }
+        assert_eq!(store.take(), None, "all of them wait");
+        store.keep(1_000, Vec::new());
+        let refused = Err("the disk is slow: 64 writes are waiting".to_string());
+        assert_eq!(store.take(), Some(Written { ticket: 1_000, result: refused }));
+        let full = Err("no space left".to_string());
+        go_on.send(full.clone()).unwrap();
+        assert_eq!(written(&store), Written { ticket: 0, result: full });
+        drop(go_on);
+        for ticket in 1..=KEEP_BATCHES as u64 {
+            assert_eq!(written(&store), Written { ticket, result: Ok(()) });
+        }
+        store.finish();
+    }
+
+    /// A disk that was full and has room again: nothing that was asked for is missing.
+    #[test]
+    fn what_failed_is_written_with_the_next() {
+        let entry = |key: &str, value: u8| (key.to_string(), Some(vec![value]));
+        let mut unwritten = Unwritten::default();
+        let mut full = |_: &Entries| Err("no space left".to_string());
+        assert!(unwritten.write(vec![entry("a", 1), entry("b", 1)], &mut full).is_err());
+        assert!(unwritten.write(vec![entry("b", 2)], &mut full).is_err());
+        let many = (0..2 * UNWRITTEN).map(|n| entry(&format!("c{n}"), 1)).collect();
+        assert!(unwritten.write(many, &mut full).is_err());
+        assert_eq!(unwritten.0.len(), UNWRITTEN);
+        let mut written = Vec::new();
+        let mut roomy = |entries: &Entries| {
+            written.clone_from(entries);
+            Ok(())
+        };
+        assert!(unwritten.write(vec![entry("a", 3)], &mut roomy).is_ok());
+        assert_eq!(written[..2], [entry("a", 3), entry("b", 2)]);
+        assert!(unwritten.0.is_empty());
+    }
+
+    #[test]
+    fn where_nothing_is_kept_that_is_the_answer() {
+        let poll = mio::Poll::new().unwrap();
+        let mut store = store(&poll);
+        store.keep(5, Vec::new());
+        let result = Err("nothing is kept".to_string());
+        assert_eq!(store.take(), Some(Written { ticket: 5, result }));
     }
 }

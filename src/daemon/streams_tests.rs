@@ -204,3 +204,74 @@ fn a_reset_is_told_apart_from_an_end() {
     drop(peer);
     world.until("2 Reset");
 }
+
+#[test]
+fn strangers_of_many_sources_are_few_too() {
+    let mut world = World::new();
+    let there = world.address();
+    let from = |network: usize| {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 1, network as u8], 0)).into()).unwrap();
+        socket.connect(&there.into()).unwrap();
+        socket
+    };
+    let peers: Vec<_> =
+        (0..UNPROVED_STREAMS + 1).map(|n| from(n / UNPROVED_STREAMS_PER_SOURCE)).collect();
+    world.until(&format!("{} opened", 2 * UNPROVED_STREAMS));
+    world.turn(START);
+    assert_eq!(world.streams.open.len(), UNPROVED_STREAMS);
+    world.streams.proved(StreamId(2));
+    let _more = from(99);
+    world.until(&format!("{} opened", 2 * UNPROVED_STREAMS + 2));
+    drop(peers);
+}
+
+#[test]
+fn dials_and_drains_end_in_time() {
+    let mut world = World::new();
+    let listener = StdListener::bind("127.0.0.1:0").unwrap();
+    world.streams.dial(START, StreamId(1), listener.local_addr().unwrap());
+    world.streams.flush(START);
+    // What the kernel says of it is not looked at: it is as if nobody answered.
+    let heard = &mut world.heard;
+    world.streams.turn(START.plus_ms(DIAL_MS - 1), &mut |input: Input| heard.push(said(input)));
+    assert_eq!(world.streams.dials(), 1);
+    world.streams.turn(START.plus_ms(DIAL_MS), &mut |input: Input| heard.push(said(input)));
+    world.until("1 Unreachable");
+
+    let _peer = world.connect();
+    world.until("2 opened");
+    for _ in 0..STREAM_BUFFER_BYTES / (64 << 10) - 1 {
+        world.streams.send(StreamId(2), &[7; 64 << 10]);
+        world.turn(START);
+    }
+    // The peer reads nothing: what the kernel did not take stays.
+    while world.streams.open[&StreamId(2)].connection.queued_bytes() < 64 << 10 {
+        world.streams.send(StreamId(2), &[7; 64 << 10]);
+        world.turn(START);
+    }
+    world.streams.hang_up(START, StreamId(2));
+    world.turn(START.plus_ms(DRAIN_MS - 1));
+    assert_eq!(world.streams.open.len(), 1);
+    world.turn(START.plus_ms(DRAIN_MS));
+    assert!(world.streams.open.is_empty());
+}
+
+#[test]
+fn one_stream_gets_its_share_of_a_turn_and_no_more() {
+    let mut world = World::new();
+    let mut peer = world.connect();
+    world.until("2 opened");
+    world.streams.proved(StreamId(2));
+    let bytes = frame(&[7; 15 << 10]).repeat(2 * READ_BYTES_PER_TURN / (15 << 10));
+    let length = bytes.len();
+    let writer = std::thread::spawn(move || peer.write_all(&bytes).map(|()| peer));
+    let mut total = 0;
+    while total < length {
+        world.turn(START);
+        let frames = world.heard.drain(..).count();
+        assert!(frames * (15 << 10) <= READ_BYTES_PER_TURN + (32 << 10), "{frames} frames");
+        total += frames * ((15 << 10) + 4);
+    }
+    let _peer = writer.join().unwrap().unwrap();
+}

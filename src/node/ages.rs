@@ -1,16 +1,18 @@
 //! Last seen, spread in the spare room of datagrams: a datagram says how long ago its sender's
-//! herd heard the living, a byte each.
+//! herd heard the living, half a byte each.
 //!
 //! What a node heard itself it tells as long as an age can be told. Hearsay it hands on only while
 //! it is fresh: each hand makes an age wrong by what the way took, and what echoes for long would
 //! never grow old.
 
+use crate::node::outbox::Notice;
+use crate::node::roster::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::message::Ages;
 
 /// Ages in one datagram: in a larger herd the stretches take turns.
-const AGES: usize = 128;
+const AGES: usize = 256;
 
 /// Hearsay older than this is not handed on, milliseconds.
 const HEARSAY_MS: u64 = 3_000;
@@ -28,19 +30,42 @@ fn living(t: &Tables) -> Vec<NodeId> {
 /// The next stretch of ages for the spare room of a datagram.
 pub fn ages(t: &mut Tables, room_bytes: usize) -> Vec<u8> {
     let living = living(t);
-    let room = room_bytes.saturating_sub(Ages::OFFSET_BYTES).min(AGES);
+    let room = (room_bytes.saturating_sub(Ages::OFFSET_BYTES) * 2).min(AGES);
     let offset = if t.ages_from < living.len() { t.ages_from } else { 0 };
     let stretch = &living[offset..living.len().min(offset + room)];
-    let tenths = stretch.iter().map(|id| age_to_tell(t, *id)).collect();
+    let steps = stretch.iter().map(|id| age_to_tell(t, *id)).collect();
     t.ages_from = offset + stretch.len();
-    Ages { offset: offset as u16, tenths }.write()
+    Ages { offset: offset as u16, steps }.write()
+}
+
+/// A node that nobody seems to have heard for so long is looked at afresh, by who heard it last:
+/// the engine's own probe may come late. In a larger herd ages take their turns to arrive.
+const SILENT_MS: u64 = 2_000;
+
+const LOOK_MS: u64 = 200;
+
+/// Asks for a look at one such node now and then.
+pub fn look_at_silent(t: &mut Tables) {
+    if t.now < t.next_look {
+        return;
+    }
+    t.next_look = t.now.plus_ms(LOOK_MS);
+    let silent_ms = SILENT_MS * (1 + t.roster.len() / AGES) as u64;
+    let own = t.own.id;
+    let silent = |(_, peer): &(NodeId, &Peer)| {
+        peer.heard_by == own && peer.heard_here.is_some() && peer.age_ms(t.now) > silent_ms
+    };
+    let longest = t.roster.live().filter(silent).min_by_key(|(_, peer)| peer.heard_us);
+    if let Some((id, _)) = longest {
+        t.out.notice(Notice::ProbeFailed(id));
+    }
 }
 
 fn age_to_tell(t: &Tables, id: NodeId) -> u8 {
     let Some(peer) = t.roster.get(id) else { return Ages::UNTOLD };
     let age_ms = peer.age_ms(t.now);
     let tell = peer.heard_by == t.own.id || age_ms <= HEARSAY_MS;
-    if tell { Ages::tenths(age_ms) } else { Ages::UNTOLD }
+    if tell { Ages::step(age_ms) } else { Ages::UNTOLD }
 }
 
 /// What a datagram of `from` told, older by what the way took. Its list is ours.

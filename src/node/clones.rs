@@ -99,6 +99,6 @@ impl Node {
         let own = std::mem::replace(&mut self.t.out.outputs, outputs);
         self.t.out.outputs.extend(own);
         self.t.out.output(keeping::keep_identity(secret));
-        self.hellos.greet_known(&mut self.t, Intent::Join);
+        self.hellos.contacts.greet_known(&mut self.t, Intent::Join);
     }
 }

@@ -25,6 +25,9 @@ const STEADY_MS: u64 = 5_000;
 const SIBLINGS_MS: u64 = 4_000;
 const SIBLINGS: usize = 16;
 
+/// Nodes for which one hub is enough.
+const HUB_NODES: usize = 128;
+
 pub struct Homes {
     /// Nodes met at addresses given by `-k`.
     given: Vec<NodeId>,
@@ -77,6 +80,9 @@ impl Homes {
         let mut homes: Vec<NodeId> = self.given.clone();
         homes.extend(t.own.record.parent);
         homes.extend(t.own.gateways_met.values());
+        if homes.is_empty() {
+            homes.extend(hub(t));
+        }
         homes.sort_unstable();
         homes.dedup();
         homes.retain(|id| t.roster.contains(*id));
@@ -101,6 +107,7 @@ impl Homes {
     }
 
     pub fn heartbeat(&mut self, t: &mut Tables, from: NodeId, body: Heartbeat, way: Way) {
+        t.own.phoned_until = t.now.plus_ms(HEARTBEATS_MISSED * HEARTBEAT_MS);
         let answer = HeartbeatAnswer { stamp_us: body.stamp_us, saw: way.address };
         t.out.carry(from, Body::HeartbeatAnswer(answer), Carry::At(way));
     }
@@ -112,6 +119,7 @@ impl Homes {
         }
         if let Some(at) = self.answered.get_mut(&from) {
             *at = t.now;
+            t.own.watched_until = t.now.plus_ms(HEARTBEATS_MISSED * HEARTBEAT_MS);
         }
         Saw { address: body.saw, nonce: None }
     }
@@ -182,6 +190,24 @@ impl Homes {
     pub fn deadline(&self) -> Option<Time> {
         Some(self.next)
     }
+}
+
+/// The home of a node that has no other: of those whom everybody can reach the first by id, so that
+/// all nodes phone the same few without asking anybody. They in turn phone the very first.
+fn hub(t: &Tables) -> Option<NodeId> {
+    let may = |(_, peer): &(NodeId, &Peer)| {
+        peer.state == State::Alive && !peer.record.hidden && !peer.record.deadend
+    };
+    let hubs = t.roster.len() / HUB_NODES + 1;
+    let others: Vec<NodeId> = t.roster.live().filter(may).map(|(id, _)| id).take(hubs).collect();
+    let own_place = others.partition_point(|id| *id < t.own.id);
+    let is_hub = own_place < hubs && t.own.hidden != Some(true) && !t.own.record.deadend;
+    let place = match own_place {
+        0 if is_hub => return None,
+        _ if is_hub => 0,
+        _ => t.own.id.0 as usize % others.len().max(1),
+    };
+    others.get(place).copied()
 }
 
 /// Alive, relays, and is unhidden or has a chain of parents that ends at an unhidden node and

@@ -6,7 +6,7 @@
 
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
-use crate::node::roster::Put;
+use crate::node::roster::{Peer, Put};
 use crate::node::swim::{
     Asked, Codec, Engine, IDS_BYTES, Shared, SwimId, SwimNotice, configuration, is_turn_undead,
     start_engine, suspicion,
@@ -26,12 +26,16 @@ use std::rc::Rc;
 
 /// A ping unanswered for so long is followed up before the engine's own period ends.
 const UNANSWERED_MS: u64 = 400;
+/// The engine's probes come so much later while a home hears this node every second.
+const WATCHED_MS: u64 = 1_000;
 /// A rumor about a node is at most about so old: its node was heard then, by somebody.
 const RUMOR_AGE_MS: u64 = 5_000;
 /// A suspect that nobody heard for so long is not on trial, but only remembered.
 const REMEMBERED_MS: u64 = 10_000;
 /// How often a node that answers is told that it is suspected, so that it refutes it.
 const NUDGE_MS: u64 = 500;
+/// What is new goes out at once, but what comes in a rush goes together.
+const GOSSIP_AGAIN_MS: u64 = 30;
 /// Least time between two words to one node that it is held to be down.
 const UNDEAD_MS: u64 = 1_000;
 
@@ -46,6 +50,9 @@ pub struct Members {
     pub(super) nudged: Option<Time>,
     pub(super) renew_above: Option<Generation>,
     pub(super) told_undead: BTreeMap<NodeId, Time>,
+    /// When what is new is to be told, and when that was done last.
+    pub(super) gossip_at: Option<Time>,
+    pub(super) gossiped: Time,
 }
 
 impl Members {
@@ -63,6 +70,8 @@ impl Members {
             nudged: None,
             renew_above: None,
             told_undead: BTreeMap::new(),
+            gossip_at: None,
+            gossiped: Time(0),
         }
     }
 
@@ -219,7 +228,15 @@ impl Members {
             return;
         }
         self.end(t, left.subject, State::Left, "");
-        self.spread(t, &Rumor::Left(left));
+        self.told_end(t, left.subject.id, Rumor::Left(left));
+    }
+
+    /// What ended a life spreads, and is kept for those who miss it.
+    pub fn told_end(&mut self, t: &mut Tables, id: NodeId, end: Rumor) {
+        self.spread(t, &end);
+        if let Some(peer) = t.roster.get_mut(id) {
+            peer.end = Some(end);
+        }
     }
 
     fn end(&mut self, t: &mut Tables, subject: Subject, state: State, reason: &str) {
@@ -270,7 +287,18 @@ impl Members {
 
     /// What a peer's list says of a node that was not heard here since this daemon started.
     pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State, age_ms: u64) {
+        // Two lists differ for ever if neither hears the node itself: it settles that.
+        let lives = state == State::Alive && age_ms < REMEMBERED_MS;
+        if lives && t.roster.get(id).is_some_and(|peer| peer.state == State::Down) {
+            self.heard_the_dead(t, id);
+            return;
+        }
         let unheard = !self.shared.borrow().known.contains_key(&id);
+        let ended = matches!(state, State::Down | State::Left);
+        if ended && !unheard && t.roster.get(id).is_some_and(Peer::is_live) {
+            // The verdict did not get here: look afresh.
+            t.out.notice(Notice::ProbeFailed(id));
+        }
         let Some(peer) = t.roster.get(id).filter(|_| unheard) else { return };
         if peer.state != State::Suspect {
             return;
@@ -288,8 +316,8 @@ impl Members {
         }
     }
 
-    /// Authentic word from a node that is held to be down or gone: either it was only hearsay,
-    /// and the node lives; or its generation is spent, and it is told so.
+    /// Word from or of a node that is held to be down or gone: either that was only hearsay, and
+    /// the node lives; or its generation is spent, and it is told so.
     fn heard_the_dead(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id).filter(|peer| !peer.is_live()) else { return };
         let generation = peer.record.generation;
@@ -331,16 +359,22 @@ impl Members {
         if self.engine.add_broadcast(&bytes).is_err() {
             t.own.count("rumors too large to spread");
         }
+        self.gossip_at.get_or_insert(t.now.max(self.gossiped.plus_ms(GOSSIP_AGAIN_MS)));
     }
 
     /// Spreads what is new at once instead of at the next turn of gossip.
-    pub fn gossip_now(&mut self, t: &mut Tables) {
+    fn gossip_now(&mut self, t: &mut Tables) {
+        self.gossip_at = None;
+        self.gossiped = t.now;
         let mut asked = Asked::default();
         let _ = self.engine.gossip(&mut asked);
         self.carry_out(t, asked);
     }
 
     pub fn tick(&mut self, t: &mut Tables) {
+        if self.gossip_at.is_some_and(|at| at <= t.now) {
+            self.gossip_now(t);
+        }
         let later = self.timers.split_off(&(Time(t.now.0 + 1), 0));
         let due = std::mem::replace(&mut self.timers, later);
         let mut due: Vec<_> = due.into_iter().map(|((at, _), timer)| (at, timer)).collect();
@@ -409,7 +443,8 @@ impl Members {
     pub fn deadline(&self) -> Option<Time> {
         // A renewal or a ping that waits is looked at with the engine's next timer: it gossips
         // five times a second.
-        self.timers.keys().next().map(|(at, _)| *at)
+        let timer = self.timers.keys().next().map(|(at, _)| *at);
+        timer.into_iter().chain(self.gossip_at).min()
     }
 
     pub(super) fn carry_out(&mut self, t: &mut Tables, asked: Asked) {
@@ -418,7 +453,10 @@ impl Members {
             if matches!(timer, foca::Timer::ChangeSuspectToDown { .. }) {
                 continue;
             }
-            let at = t.now.plus_ms(after.as_millis() as u64).on_grid();
+            let mut at = t.now.plus_ms(after.as_millis() as u64).on_grid();
+            if t.own.is_watched(t.now) && matches!(timer, foca::Timer::ProbeRandomMember(_)) {
+                at = at.plus_ms(WATCHED_MS);
+            }
             self.timer_number += 1;
             self.timers.insert((at, self.timer_number), timer);
         }

@@ -11,6 +11,7 @@ mod ages;
 mod answerer;
 mod boundary;
 mod clones;
+mod contacts;
 mod execute;
 mod goodbye;
 mod hellos;
@@ -98,6 +99,7 @@ impl Node {
             out: Outbox::default(),
             random,
             ages_from: 0,
+            next_look: now,
         };
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);
@@ -147,12 +149,12 @@ impl Node {
             Input::StreamClosed { stream, closed } => self.links.closed(t, stream, closed),
             Input::Request { client, request } => {
                 if let Some(Greet { address, why }) = self.relay.request(t, client, request) {
-                    self.hellos.contact(t, address, NodeId::ANYBODY, Intent::Join, why);
+                    self.hellos.contacts.contact(t, address, NodeId::ANYBODY, Intent::Join, why);
                 }
             }
             Input::ClientGone { client } => self.relay.client_gone(client),
             Input::Addresses { own, gateways } => self.addresses(&own, &gateways),
-            Input::Homes(homes) => self.hellos.set_homes(t, &homes),
+            Input::Homes(homes) => self.hellos.contacts.set_homes(t, &homes),
             Input::Kept { result, .. } => self.keeping.kept(&result),
             Input::Leave => t.out.notice(Notice::Stop),
         }
@@ -163,11 +165,13 @@ impl Node {
     pub fn tick(&mut self, now: Time) {
         self.turn(now);
         let t = &mut self.t;
+        ages::look_at_silent(t);
         self.members.tick(t);
         self.votes.tick(t);
         self.hellos.tick(t);
         self.nat.tick(t);
         self.homes.tick(t);
+        self.sync.tick(t);
         self.links.tick(t);
         self.relay.tick(t);
         self.answerer.tick(t);
@@ -189,7 +193,7 @@ impl Node {
         let all = [
             (self.members.deadline(), Why::Swim),
             (self.votes.deadline(), Why::Vote),
-            (self.hellos.deadline(), Why::Join),
+            (self.hellos.contacts.deadline(), Why::Join),
             (self.nat.deadline(), Why::Nat),
             (self.homes.deadline(), Why::Heartbeat),
             (self.links.deadline(), Why::Stream),
@@ -238,6 +242,7 @@ impl Node {
         let counter = crate::wire::seal::counter_of(rest);
         let sent = counter.is_some_and(|counter| t.roster.was_sent(header.destination, counter));
         if header.sender != t.own.id || !sent || t.routes.id_at(to) != Some(header.destination) {
+            t.routes.lost(header.destination, to);
             t.own.count("refusals not believed");
             return;
         }
@@ -249,7 +254,7 @@ impl Node {
         let t = &mut self.t;
         if t.own.options.gateways != gateways {
             t.own.gateways_met.retain(|at, _| gateways.contains(at));
-            self.hellos.set_gateways(t, gateways);
+            self.hellos.contacts.set_gateways(t, gateways);
         }
         if t.own.set_addresses(own) {
             log::info!(target: "node", "own addresses changed");
@@ -394,7 +399,7 @@ impl Node {
             Notice::StartAbove(generation) => {
                 // Others cannot open our datagrams any more until they know our new life.
                 if self.members.start_above(t, generation) {
-                    self.hellos.greet_known(t, Intent::Return);
+                    self.hellos.contacts.greet_known(t, Intent::Return);
                 }
             }
             Notice::Forget(subject) => self.forget(subject),
@@ -421,8 +426,7 @@ impl Node {
         } else if self.votes.accepts(t, &verdict)
             && self.members.down(t, verdict.subject, verdict.reason.text())
         {
-            self.members.spread(t, &Rumor::Verdict(verdict));
-            self.members.gossip_now(t);
+            self.members.told_end(t, verdict.subject.id, Rumor::Verdict(verdict));
         }
     }
 

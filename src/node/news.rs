@@ -51,7 +51,6 @@ impl Node {
         if let Some(signed) = t.roster.get(id).map(|peer| peer.signed.clone()) {
             self.members.spread(t, &Rumor::Record(signed));
         }
-        self.members.gossip_now(t);
     }
 
     pub(super) fn forget(&mut self, subject: Subject) {

@@ -25,6 +25,10 @@ pub struct Own {
     pub last_renewal: Option<Time>,
     /// Said goodbye, or is about to.
     pub leaving: bool,
+    /// Until then a home is known to hear this node every second.
+    pub watched_until: Time,
+    /// Until then this node is a home itself.
+    pub phoned_until: Time,
     /// Since when this node believes itself cut off.
     pub stale_since: Option<Time>,
     counters: BTreeMap<&'static str, u64>,
@@ -72,6 +76,8 @@ impl Own {
             gateways_met: BTreeMap::new(),
             last_renewal: None,
             leaving: false,
+            watched_until: now,
+            phoned_until: now,
             stale_since: None,
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]
@@ -98,6 +104,10 @@ impl Own {
 
     pub fn is_own_address(&self, address: IpAddr) -> bool {
         self.options.addresses.contains(&address)
+    }
+
+    pub fn is_watched(&self, now: Time) -> bool {
+        self.watched_until > now
     }
 
     /// Whether the generation may be renewed now: seldom, however often others ask for it.
@@ -130,9 +140,14 @@ impl Own {
         }
     }
 
-    /// Counts one thing that should not happen, for `version -v`.
+    /// Counts one thing that should not happen, for `version -v`. The first, the tenth, the
+    /// hundredth and so on are logged: that says what it is, and no flood makes it more.
     pub fn count(&mut self, what: &'static str) {
-        *self.counters.entry(what).or_default() += 1;
+        let count = self.counters.entry(what).or_default();
+        *count += 1;
+        if 10_u64.pow(count.ilog10()) == *count {
+            log::info!(target: "node", "{what}: {count} so far; daust version -v counts on");
+        }
     }
 
     pub fn counters(&self) -> &BTreeMap<&'static str, u64> {

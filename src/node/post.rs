@@ -74,9 +74,8 @@ impl Node {
     /// A datagram for somebody else: on towards it, unread.
     fn hand_on(&mut self, from: SocketAddr, header: &Header, bytes: &[u8]) {
         let t = &mut self.t;
-        let rostered = t.roster.contains(header.sender) || header.sender == t.own.id;
         let deadend = t.own.record.deadend && !t.own.has(Bug::DeadendRelays);
-        if deadend || header.hops >= HOPS || !rostered {
+        if deadend || header.hops >= HOPS || !t.roster.contains(header.sender) {
             t.own.count("not relayed");
             return;
         }
@@ -85,8 +84,14 @@ impl Node {
             t.own.count("relayed too late");
             return;
         }
+        // Not back to where it came from, unless its destination was itself heard there: two nodes
+        // that each believe the other to be the way would play ball.
+        let direct = t.routes.direct_way(header.destination, t.now);
+        let onward = |way: &Way| {
+            way.address != from && (way.address.ip() != from.ip() || Some(*way) == direct)
+        };
         let ways = t.routes.ways(header.destination, &t.own, &t.roster, t.now);
-        let Some(way) = ways.into_iter().find(|way| way.address != from) else {
+        let Some(way) = ways.into_iter().find(onward) else {
             t.own.count("not relayed");
             return;
         };
@@ -216,15 +221,22 @@ impl Node {
 
     fn send_datagram(&mut self, to: NodeId, body: &Body, way: Way) {
         let t = &mut self.t;
+        // A home hears many and answers every second; what it knows it tells its own home as well.
+        // Who has no home tells everybody in turn.
+        let tells_ages = match body {
+            Body::HeartbeatAnswer(_) => true,
+            Body::Heartbeat(_) => t.own.phoned_until > t.now,
+            Body::Swim(_) => !t.own.is_watched(t.now),
+            _ => false,
+        };
         let plain = match body {
-            // The engine's packets go to everybody in turn, and a home answers every second: they
-            // spread what everybody wants.
-            Body::Swim(_) | Body::HeartbeatAnswer(_) => {
+            _ if tells_ages => {
                 let used = OVERHEAD_BYTES + ENVELOPE_BYTES + body.encode().len();
                 let ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
                 let digest = t.digest();
                 codec::encode(&envelope(body, ages, Some(digest)))
             }
+            Body::Swim(_) => codec::encode(&envelope(body, Vec::new(), Some(t.digest()))),
             _ => codec::encode(&envelope(body, Vec::new(), None)),
         };
         let header = Header::new(Kind::Sealed, to, t.own.id);

@@ -8,7 +8,7 @@ use crate::wire::ids::{Name, NodeId};
 use crate::wire::info::State;
 use crate::wire::limits::{NODES, REMEMBERED_DEAD};
 use crate::wire::record::Record;
-use crate::wire::rumor::Subject;
+use crate::wire::rumor::{Rumor, Subject};
 use crate::wire::seal::{Identity, PairKey, ReplayWindow};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,8 @@ pub struct Peer {
     /// Remembered from before this daemon started, and no word of it since: a suspect that counts
     /// as nobody until somebody heard it.
     pub unheard: bool,
+    /// The verdict or goodbye that ended its life, for those who missed it.
+    pub end: Option<Rumor>,
     /// Counts up: the lower one was known first.
     pub known_order: u64,
     /// When the herd last heard it, microseconds of our clock; before our boot it is negative.
@@ -183,6 +185,7 @@ impl Roster {
         peer.state = state;
         peer.state_since = now;
         peer.reason = reason.to_string();
+        peer.end = peer.end.take().filter(|_| peer.is_dead());
         self.digest ^= peer.checksum(id);
         self.keep_dead_within_limit();
         true
@@ -373,6 +376,7 @@ impl Peer {
             state_since: now,
             reason: String::new(),
             unheard: false,
+            end: None,
             known_order,
             heard_us: NEVER_US,
             heard_here: None,

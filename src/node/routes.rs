@@ -9,19 +9,26 @@ use crate::node::boundary::Socket;
 use crate::node::own::Own;
 use crate::node::roster::Roster;
 use crate::wire::ids::NodeId;
+use crate::wire::info::State;
 use crate::wire::limits::HOPS;
+use crate::wire::record::Record;
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// How long the way a node was last heard on is trusted.
 const FRESH_MS: u64 = 30_000;
 /// The same for a hidden node that is not our child: NATs forget.
 const FRESH_HIDDEN_MS: u64 = 10_000;
+/// The same for a way through others: a relay may be gone.
+const FRESH_RELAYED_MS: u64 = 3_000;
 /// Word this fresh that came directly is answered directly, though a later one was relayed.
 const FRESH_DIRECT_MS: u64 = 3_000;
 /// How long a broken path is gone around before it is tried again.
 const AROUND_MS: u64 = 60_000;
+
+/// Hops looked at on the way to whoever heard a node last.
+const HEARER_HOPS: u8 = 4;
 
 /// Where to send: an address, and from which of our sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -38,7 +45,7 @@ pub struct Path {
     direct: Option<(Way, Time)>,
     /// The direct path is broken: go around through this node until then.
     around: Option<(NodeId, Time)>,
-    /// Counts failures: which of the told addresses is tried first.
+    /// Counts failures: which of the ways that proved nothing yet is tried first.
     turn: usize,
     pub rtt_us: Option<u64>,
     /// Its host said that nobody listens there.
@@ -178,13 +185,24 @@ impl Routes {
         if let Some((way, _)) = path.and_then(|path| path.direct_since(now, FRESH_DIRECT_MS)) {
             add(way, ways);
         }
-        if let Some((way, _, _)) = last.filter(|(_, _, at)| now.ms_since(*at) < fresh_ms) {
+        let fresh = |(_, hops, at): &(Way, u8, Time)| {
+            now.ms_since(*at) < if *hops == 0 { fresh_ms } else { FRESH_RELAYED_MS }
+        };
+        if let Some((way, _, _)) = last.filter(fresh) {
             add(way, ways);
         }
         if let Some(parent) = parent {
             self.collect(parent, own, roster, now, depth - 1, ways);
         }
-        for way in self.told(path, &peer.record, own) {
+        let mut others = self.told(id, &peer.record, own);
+        if depth == HOPS {
+            others.extend(self.by_hearer(id, own, roster, now));
+        }
+        if !others.is_empty() {
+            let turn = path.map_or(0, |path| path.turn) % others.len();
+            others.rotate_left(turn);
+        }
+        for way in others {
             add(way, ways);
         }
         if let Some((way, _, _)) = last {
@@ -192,25 +210,30 @@ impl Routes {
         }
     }
 
-    /// The addresses a node's record tells, rotated by the failures so far. An address that is our
-    /// own (every Docker host has 172.17.0.1) is not its.
-    fn told(
-        &self,
-        path: Option<&Path>,
-        record: &crate::wire::record::Record,
-        own: &Own,
-    ) -> Vec<Way> {
+    /// The way to whoever heard a node last, if that was another one: it knows how to reach it.
+    fn by_hearer(&self, id: NodeId, own: &Own, roster: &Roster, now: Time) -> Option<Way> {
+        let hearer = roster.get(id)?.heard_by;
+        let lives = roster.get(hearer).is_some_and(|peer| peer.state == State::Alive);
+        let mut ways = Vec::new();
+        if lives && hearer != id && hearer != own.id {
+            self.collect(hearer, own, roster, now, HEARER_HOPS, &mut ways);
+        }
+        ways.first().copied()
+    }
+
+    /// The addresses a node's record tells. An address that is our own or our gateway's (every
+    /// Docker host has 172.17.0.1) is not its.
+    fn told(&self, id: NodeId, record: &Record, own: &Own) -> Vec<Way> {
         let socket = default_socket(own);
         let addresses = record.addresses.iter().chain(record.public_ip.iter());
-        let mut ways: Vec<Way> = addresses
-            .filter(|address| !own.is_own_address(**address) || record.port != own.record.port)
+        let anothers = |address: &IpAddr| {
+            own.is_own_address(*address)
+                || own.gateways_met.get(address).is_some_and(|gateway| *gateway != id)
+        };
+        addresses
+            .filter(|address| !anothers(address) || record.port != own.record.port)
             .map(|address| Way { address: SocketAddr::new(*address, record.port), socket })
-            .collect();
-        if !ways.is_empty() {
-            let turn = path.map_or(0, |path| path.turn) % ways.len();
-            ways.rotate_left(turn);
-        }
-        ways
+            .collect()
     }
 
     /// Through which known node `id` is reached, if not directly.

@@ -2,7 +2,7 @@
 //! arriving datagrams that its list differs for long asks for what it misses.
 
 use crate::node::outbox::{Carry, Channel};
-use crate::node::roster::stamp_checksum;
+use crate::node::roster::{Peer, stamp_checksum};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{NODES, PART_BYTES};
@@ -10,12 +10,12 @@ use crate::wire::message::{Body, Pull, Sync, SyncEntry};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of one line of a pull: the beginning of an id and a checksum of the record's stamp.
+/// Bytes of one line of a pull.
 const LINE_BYTES: usize = 8;
 /// Lists differ for a moment whenever something changes: ask only after this.
-const DIFFERS_MS: u64 = 1_000;
+const DIFFERS_MS: u64 = 300;
 /// Then again after this, each time twice as late while nothing new comes of it.
-const AGAIN_MS: u64 = 1_000;
+const AGAIN_MS: u64 = 250;
 const AGAIN_MOST_MS: u64 = 32_000;
 /// A named node whose record is missing is asked for at most this often.
 const MISSING_MS: u64 = 500;
@@ -24,10 +24,21 @@ const ANSWER_MS: u64 = 30_000;
 /// Bytes of records in one datagram, and datagrams of one answer that goes without a channel.
 const DATAGRAM_RECORDS_BYTES: usize = 900;
 const DATAGRAMS: usize = 32;
+/// What an entry takes besides its record.
+const ENTRY_BYTES: usize = 16;
+/// Proofs of ends in one answer; the rest is asked for again.
+const ENDS: usize = 32;
+
+/// Lists differ: since when, when that was seen last, and in whose word.
+struct Differs {
+    since: Time,
+    last: Time,
+    from: NodeId,
+    digest: u32,
+}
 
 pub struct Syncing {
-    /// Since when lists differ, and when that was seen last.
-    differs: Option<(Time, Time)>,
+    differs: Option<Differs>,
     next_pull: Time,
     next_missing: Time,
     wait_ms: u64,
@@ -54,25 +65,29 @@ impl Syncing {
         self.pulled.entry(from).or_insert(now);
         let mut have = Vec::new();
         for (id, peer) in t.roster.iter().filter(|(_, peer)| !peer.is_remembered_only()) {
-            have.extend_from_slice(&id.to_bytes()[..4]);
-            have.extend_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes());
+            have.extend_from_slice(&line(id, peer));
         }
         t.out.carry(from, Body::Pull(Pull { have }), carry);
     }
 
     /// A peer's checksum over its list arrived.
     pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
-        let (since, last) = self.differs.unwrap_or((t.now, t.now));
-        // One who knows as little as we do proves nothing: all have to agree for a while.
-        if digest == t.digest() {
-            if t.now.ms_since(last) >= DIFFERS_MS {
-                self.differs = None;
-                self.wait_ms = AGAIN_MS;
-            }
-            return;
+        if digest != t.digest() {
+            let since = self.differs.as_ref().map_or(t.now, |differs| differs.since);
+            self.differs = Some(Differs { since, last: t.now, from, digest });
+        } else if self.differs.as_ref().is_some_and(|one| t.now.ms_since(one.last) >= DIFFERS_MS) {
+            // One who knows as little as we do proves nothing: all have to agree for a while.
+            self.differs = None;
+            self.wait_ms = AGAIN_MS;
         }
-        self.differs = Some((since, t.now));
-        if t.now.ms_since(since) >= DIFFERS_MS && t.now >= self.next_pull && !t.own.leaving {
+    }
+
+    /// Asks whoever was seen last to have another list, once lists differ for long.
+    pub fn tick(&mut self, t: &mut Tables) {
+        let Some(differs) = &self.differs else { return };
+        let due = t.now.ms_since(differs.since) >= DIFFERS_MS && t.now >= self.next_pull;
+        if due && differs.digest != t.digest() && !t.own.leaving {
+            let from = differs.from;
             self.next_pull = t.now.plus_ms(self.wait_ms);
             self.wait_ms = (self.wait_ms * 2).min(AGAIN_MOST_MS);
             self.pull(t, from, Carry::Best(0));
@@ -102,48 +117,71 @@ impl Syncing {
     /// Answers a pull the way it came.
     pub fn asked(&mut self, t: &mut Tables, from: NodeId, pull: &Pull, channel: Option<Channel>) {
         let have: BTreeSet<&[u8]> = pull.have.chunks_exact(LINE_BYTES).take(NODES + 1).collect();
-        let line = |id: NodeId, sum: u32| [&id.to_bytes()[..4], &sum.to_be_bytes()].concat();
-        let missing = t.roster.iter().filter(|(id, peer)| {
-            *id != from && !have.contains(&line(*id, stamp_checksum(*id, &peer.record))[..])
+        let lacks =
+            |(id, peer): &(NodeId, &Peer)| *id != from && !have.contains(&line(*id, peer)[..]);
+        let missing: Vec<(NodeId, &Peer)> = t.roster.iter().filter(lacks).collect();
+        // Whoever still holds one to live that was taken down or left gets the proof.
+        let outlived = missing.iter().filter(|(id, peer)| have.contains(&as_living(*id, peer)[..]));
+        let ends = outlived.filter_map(|(_, peer)| peer.end.clone()).take(ENDS);
+        let mut bodies: Vec<Body> = ends.map(Body::Tell).collect();
+        let entries = missing.iter().map(|(_, peer)| SyncEntry {
+            record: peer.signed.clone(),
+            state: peer.state,
+            age_ms: peer.age_ms(t.now),
         });
-        let unknown = have.iter().any(|line| {
-            let prefix = line[..4].try_into().expect("four bytes of eight");
-            let same = |id: NodeId| {
-                let record = t.roster.get(id).map(|peer| &peer.record);
-                record.is_some_and(|record| stamp_checksum(id, record).to_be_bytes() == line[4..])
-            };
-            !t.roster.by_prefix(prefix).is_some_and(same) && t.own.id.to_bytes()[..4] != line[..4]
-        });
-        let entries: Vec<SyncEntry> = missing
-            .map(|(_, peer)| SyncEntry {
-                record: peer.signed.clone(),
-                state: peer.state,
-                age_ms: peer.age_ms(t.now),
-            })
-            .collect();
-        let part_bytes = if channel.is_some() { PART_BYTES } else { DATAGRAM_RECORDS_BYTES };
-        let most = if channel.is_some() { usize::MAX } else { DATAGRAMS };
-        let mut parts: Vec<Vec<SyncEntry>> = vec![Vec::new()];
-        let mut bytes = 0;
-        for entry in entries {
-            bytes += entry.record.len() + 16;
-            if bytes > part_bytes && parts.last().is_some_and(|part| !part.is_empty()) {
-                if parts.len() == most {
-                    break;
-                }
-                bytes = entry.record.len() + 16;
-                parts.push(Vec::new());
-            }
-            parts.last_mut().expect("never empty").push(entry);
-        }
-        let count = parts.len();
-        for (at, entries) in parts.into_iter().enumerate() {
-            let last = at + 1 == count;
-            t.out.carry(from, Body::Sync(Sync { entries, last }), Carry::Channel(channel));
+        bodies.extend(parts(entries, channel.is_some()).into_iter().map(Body::Sync));
+        let unknown = have.iter().any(|told| is_unknown(t, told));
+        for body in bodies {
+            t.out.carry(from, body, Carry::Channel(channel));
         }
         // The asker has what is missing here.
         if unknown {
             self.missing(t, from);
         }
     }
+}
+
+/// A list in parts that travel: large ones on a channel, else datagrams, and not too many of them.
+fn parts(entries: impl Iterator<Item = SyncEntry>, on_channel: bool) -> Vec<Sync> {
+    let part_bytes = if on_channel { PART_BYTES } else { DATAGRAM_RECORDS_BYTES };
+    let most = if on_channel { usize::MAX } else { DATAGRAMS };
+    let mut parts: Vec<Vec<SyncEntry>> = vec![Vec::new()];
+    let mut bytes = 0;
+    for entry in entries {
+        let entry_bytes = entry.record.len() + ENTRY_BYTES;
+        bytes += entry_bytes;
+        if bytes > part_bytes && parts.last().is_some_and(|part| !part.is_empty()) {
+            if parts.len() == most {
+                break;
+            }
+            bytes = entry_bytes;
+            parts.push(Vec::new());
+        }
+        parts.last_mut().expect("never empty").push(entry);
+    }
+    let count = parts.len();
+    let part = |(at, entries)| Sync { entries, last: at + 1 == count };
+    parts.into_iter().enumerate().map(part).collect()
+}
+
+/// Whether a line of a pull tells of a record that is not known here. Who lives is no news of one.
+fn is_unknown(t: &Tables, told: &[u8]) -> bool {
+    let prefix = told[..4].try_into().expect("four bytes of eight");
+    let same = |id: NodeId| t.roster.get(id).is_some_and(|peer| line(id, peer)[4..7] == told[4..7]);
+    !t.roster.by_prefix(prefix).is_some_and(same) && t.own.id.to_bytes()[..4] != told[..4]
+}
+
+/// One line of a pull: the beginning of the id, of a checksum of the record's stamp, and whether
+/// the node is held to be dead.
+fn line(id: NodeId, peer: &Peer) -> [u8; LINE_BYTES] {
+    let mut line = as_living(id, peer);
+    line[7] = u8::from(peer.is_dead());
+    line
+}
+
+fn as_living(id: NodeId, peer: &Peer) -> [u8; LINE_BYTES] {
+    let mut line = [0; LINE_BYTES];
+    line[..4].copy_from_slice(&id.to_bytes()[..4]);
+    line[4..7].copy_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes()[..3]);
+    line
 }

@@ -87,6 +87,8 @@ pub const ATTRIBUTE_BYTES: usize = 64;
 pub const RECORD_BYTES: usize = 700;
 /// Control clients connected at once.
 pub const CLIENTS: usize = 64;
+/// How long a control client may ask nothing while others wait for its place, milliseconds.
+pub const CLIENT_SILENT_MS: u64 = 50;
 /// Bytes queued for one control client that does not read; over it the client is dropped.
 pub const CLIENT_BUFFER_BYTES: usize = 4 << 20;
 /// Batches waiting to be written to the state directory; over it the write is refused.
@@ -168,6 +170,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("addresses", ADDRESSES as u64, ""),
     ("record", RECORD_BYTES as u64, "bytes"),
     ("control clients", CLIENTS as u64, ""),
+    ("silent client", CLIENT_SILENT_MS, "ms"),
     ("client buffer", CLIENT_BUFFER_BYTES as u64, "bytes"),
     ("writes waiting", KEEP_BATCHES as u64, ""),
     ("log queue", LOG_QUEUE as u64, "lines"),

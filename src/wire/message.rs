@@ -269,37 +269,48 @@ impl Body {
 }
 
 /// How long ago the herd heard other nodes: a stretch of the list of the living (the sender among
-/// them), in the order of their ids. It begins at an offset (2 bytes, big endian) and goes on with a
-/// byte a node, the age in steps of 100 ms, rounded up. Sender and receiver mean the same list if
-/// the digest in the same envelope is the receiver's own; else the stretch is of no use.
+/// them), in the order of their ids. It begins at an offset (2 bytes, big endian) and goes on with
+/// half a byte a node, the higher half first: the number of the first step of [`Ages::STEPS_MS`]
+/// that is not below the age. Sender and receiver mean the same list if the digest in the same
+/// envelope is the receiver's own; else the stretch is of no use.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ages {
     pub offset: u16,
-    pub tenths: Vec<u8>,
+    pub steps: Vec<u8>,
 }
 
 impl Ages {
-    /// The byte that says that no age is told.
-    pub const UNTOLD: u8 = 255;
+    /// The ages that can be told, milliseconds. Never younger than the truth, so rounded up.
+    pub const STEPS_MS: [u16; 15] = [
+        200, 400, 600, 800, 1_000, 1_250, 1_500, 2_000, 2_500, 3_000, 4_000, 5_000, 7_000, 10_000,
+        25_000,
+    ];
+    /// The step that says that no age is told.
+    pub const UNTOLD: u8 = 15;
     pub const OFFSET_BYTES: usize = 2;
 
-    pub fn tenths(age_ms: u64) -> u8 {
-        age_ms.div_ceil(100).min(u64::from(Ages::UNTOLD)) as u8
+    pub fn step(age_ms: u64) -> u8 {
+        Ages::STEPS_MS.partition_point(|step_ms| u64::from(*step_ms) < age_ms) as u8
     }
 
     pub fn write(&self) -> Vec<u8> {
-        [&self.offset.to_be_bytes()[..], &self.tenths].concat()
+        let pairs =
+            self.steps.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).unwrap_or(&Ages::UNTOLD));
+        self.offset.to_be_bytes().into_iter().chain(pairs).collect()
     }
 
     pub fn read(bytes: &[u8]) -> Option<Ages> {
-        let (offset, tenths) = bytes.split_first_chunk::<{ Ages::OFFSET_BYTES }>()?;
-        Some(Ages { offset: u16::from_be_bytes(*offset), tenths: tenths.to_vec() })
+        let (offset, pairs) = bytes.split_first_chunk::<{ Ages::OFFSET_BYTES }>()?;
+        let steps = pairs.iter().flat_map(|pair| [pair >> 4, pair & 0xf]).collect();
+        Some(Ages { offset: u16::from_be_bytes(*offset), steps })
     }
 
     /// Place in the list and age in milliseconds of each node told of.
     pub fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let told = self.tenths.iter().enumerate().filter(|(_, tenths)| **tenths != Ages::UNTOLD);
-        told.map(|(at, tenths)| (usize::from(self.offset) + at, u64::from(*tenths) * 100))
+        self.steps.iter().enumerate().filter_map(|(at, step)| {
+            let age_ms = Ages::STEPS_MS.get(usize::from(*step))?;
+            Some((usize::from(self.offset) + at, u64::from(*age_ms)))
+        })
     }
 }
 
@@ -361,15 +372,15 @@ mod tests {
 
     #[test]
     fn ages_round_up_and_end() {
-        assert_eq!(Ages::tenths(0), 0);
-        assert_eq!(Ages::tenths(101), 2);
-        assert_eq!(Ages::tenths(25_400), 254);
-        assert_eq!(Ages::tenths(25_401), Ages::UNTOLD);
-        assert_eq!(Ages::tenths(u64::MAX), Ages::UNTOLD);
-        let ages = Ages { offset: 300, tenths: vec![2, Ages::UNTOLD, 0] };
-        let read = Ages::read(&ages.write()).unwrap();
-        assert_eq!(read.iter().collect::<Vec<_>>(), [(300, 200), (302, 0)]);
+        for (age_ms, step) in
+            [(0, 0), (200, 0), (201, 1), (25_000, 14), (25_001, 15), (u64::MAX, 15)]
+        {
+            assert_eq!(Ages::step(age_ms), step, "{age_ms}");
+        }
+        let ages = Ages { offset: 300, steps: vec![2, Ages::UNTOLD, 0] };
+        assert_eq!(ages.write(), [1, 44, 0x2f, 0x0f]);
+        let told: Vec<(usize, u64)> = Ages::read(&ages.write()).unwrap().iter().collect();
+        assert_eq!(told, [(300, 600), (302, 200)]);
         assert_eq!(Ages::read(&[1]), None);
-        assert_eq!(Ages::read(&[0, 0]), Some(Ages::default()));
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Said, wait_until};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -49,6 +49,11 @@ impl Machine {
             ready_child(holder.id()).ok_or("it is not ready")
         });
         Machine { name: name.to_string(), holder, pid }
+    }
+
+    /// A file of this machine, seen from outside.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
     }
 
     fn enter(&self) -> Command {

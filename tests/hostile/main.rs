@@ -3,12 +3,13 @@
 //! requests. Nothing panics, what goes out is bounded, and the honest node stays alive in the list.
 
 mod acts;
+mod draw;
 mod lies;
 #[path = "../mesh/mod.rs"]
 mod mesh;
 mod world;
 
-use acts::{act, bytes};
+use draw::{act, bytes};
 use herd::wire::codec;
 use herd::wire::control::{Part, Request};
 use herd::wire::header::Header;

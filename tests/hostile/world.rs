@@ -1,7 +1,7 @@
 //! A victim, an honest node, a member who lies, and a stranger who has no key.
 
-use crate::acts::{Act, Bend, Source};
-use crate::mesh::{self, Mesh, Sent, Who, address_of, socket_at};
+use super::acts::{Act, Bend, Source};
+use super::mesh::{self, Mesh, Sent, Who, address_of, socket_at};
 use herd::node::{Closed, Input};
 use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// One input from outside, and everything it may not do.
-    fn give(&mut self, input: Input) {
+    pub fn give(&mut self, input: Input) {
         let input_is_request = matches!(input, Input::Request { .. });
         let sent_before = self.sent_to_stranger();
         self.mesh.turn(VICTIM, Some(input));

@@ -80,6 +80,8 @@ pub struct Member {
     pub turn_outputs: usize,
     pub address: SocketAddr,
     next_accepted: u64,
+    /// Frames on streams at whose other end no member is.
+    pub frames: Vec<(StreamId, Vec<u8>)>,
     /// The other ends of its streams: member, its number there, and whether it dialled.
     ends: BTreeMap<StreamId, (usize, StreamId, bool)>,
 }
@@ -178,6 +180,7 @@ impl Mesh {
             turn_outputs: 0,
             address: address_of(member),
             next_accepted: 0,
+            frames: Vec::new(),
             ends: BTreeMap::new(),
         });
         self.turn(member, None);
@@ -309,6 +312,7 @@ impl Mesh {
 
     fn frame(&mut self, member: usize, stream: StreamId, bytes: &[u8]) {
         let Some((other, there, dialled)) = self.members[member].ends.get(&stream).copied() else {
+            self.members[member].frames.push((stream, bytes.to_vec()));
             return;
         };
         let line = if dialled { (member, stream) } else { (other, there) };

@@ -290,16 +290,4 @@ impl World {
             }
         }
     }
-
-    /// Whether all routers between this machine and the top are up, and it runs unpaused.
-    pub fn is_reachable(&self, id: MachineId) -> bool {
-        let mut at = Some(self.machines[id].host);
-        while let Some(host) = at {
-            if !self.net.hosts[host].up {
-                return false;
-            }
-            at = self.net.router_of(host);
-        }
-        self.machines[id].is_live()
-    }
 }

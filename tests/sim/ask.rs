@@ -207,7 +207,8 @@ impl World {
             (0..self.machines.len()).map(|id| self.is_reachable(id)).collect();
         let split = self.net.is_split() || self.net.link.loss > 0.31;
         let ids: Vec<Option<NodeId>> = self.machines.iter().map(|machine| machine.id).collect();
-        let downs = self.checkers.downs(&reachable, &ids, split, self.now_us);
+        let apart = self.apart(&ids);
+        let downs = self.checkers.downs(&reachable, &ids, &apart, split, self.now_us);
         if let Err(what) = downs {
             self.fail(format!("{what} (bounds: 2 s, {HEAL_MS} ms after a disturbance)"));
         }

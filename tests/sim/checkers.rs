@@ -35,21 +35,27 @@ impl Checkers {
         &mut self,
         reachable: &[bool],
         ids: &[Option<NodeId>],
+        apart: &BTreeSet<(MachineId, MachineId)>,
         split: bool,
         now_us: u64,
     ) -> Result<(), String> {
         if split {
             return Ok(());
         }
+        self.truth.apart_us.extend(apart.iter().map(|pair| (*pair, now_us)));
         for (observer, subject, since_us) in self.shown.down() {
             let subject_machine = self.truth.machine(subject);
             let Some(machine) = subject_machine.filter(|id| ids[*id] == Some(subject)) else {
                 continue;
             };
-            if observer == machine || !reachable[observer] || !reachable[machine] {
+            if observer == machine
+                || !reachable[observer]
+                || !reachable[machine]
+                || apart.contains(&(observer, machine))
+            {
                 continue;
             }
-            let steady_us = self.truth.steady_since(observer).max(self.truth.steady_since(machine));
+            let steady_us = self.truth.steady_since(observer, machine);
             let fresh = since_us > steady_us + SETTLED_MS * 1_000;
             let end_us =
                 if fresh { since_us + FALSE_DOWN_MS * 1_000 } else { steady_us + HEAL_MS * 1_000 };
@@ -225,6 +231,16 @@ impl Shown {
         self.states.retain(|(of, _), _| *of != observer);
     }
 
+    /// Who shows whom as suspect or down.
+    pub fn accused(&self) -> impl Iterator<Item = (MachineId, NodeId)> {
+        let accused = |state: &State| matches!(state, State::Suspect | State::Down);
+        self.states.iter().filter(move |(_, (state, _))| accused(state)).map(|(pair, _)| *pair)
+    }
+
+    pub fn knows(&self, observer: MachineId, id: NodeId) -> bool {
+        self.states.contains_key(&(observer, id))
+    }
+
     fn down(&self) -> Vec<(MachineId, NodeId, u64)> {
         let down = self.states.iter().filter(|(_, (state, _))| *state == State::Down);
         down.map(|((observer, subject), (_, since_us))| (*observer, *subject, *since_us)).collect()
@@ -237,6 +253,8 @@ pub struct Truth {
     machines: BTreeMap<NodeId, MachineId>,
     disturbed_us: BTreeMap<MachineId, u64>,
     network_disturbed_us: u64,
+    /// When a node accused another last that it had no way to.
+    apart_us: BTreeMap<(MachineId, MachineId), u64>,
 }
 
 impl Truth {
@@ -256,9 +274,11 @@ impl Truth {
         self.network_disturbed_us = now_us;
     }
 
-    fn steady_since(&self, machine: MachineId) -> u64 {
-        let own_us = self.disturbed_us.get(&machine).copied().unwrap_or(0);
-        own_us.max(self.network_disturbed_us)
+    fn steady_since(&self, one: MachineId, other: MachineId) -> u64 {
+        let disturbed_us = |machine| self.disturbed_us.get(machine).copied().unwrap_or(0);
+        let apart_us = self.apart_us.get(&(one, other)).copied().unwrap_or(0);
+        let own_us = disturbed_us(&one).max(disturbed_us(&other));
+        own_us.max(apart_us).max(self.network_disturbed_us)
     }
 }
 

@@ -79,6 +79,10 @@ fn accusation(since_us: u64) -> Checkers {
     checkers
 }
 
+fn together() -> BTreeSet<(usize, usize)> {
+    BTreeSet::new()
+}
+
 const IDS: [Option<NodeId>; 2] = [Some(NodeId(1)), Some(NodeId(2))];
 
 #[test]
@@ -86,15 +90,27 @@ fn false_downs_are_seen() {
     let since_us = 100 * SECOND_US;
     let mut checkers = accusation(since_us);
     let end_us = since_us + FALSE_DOWN_MS * 1_000;
-    assert!(checkers.downs(&[true, true], &IDS, false, end_us).is_ok());
-    assert!(checkers.downs(&[true, true], &IDS, false, end_us + 1).is_err());
-    assert!(checkers.downs(&[true, false], &IDS, false, end_us + 1).is_ok(), "it is down");
-    assert!(checkers.downs(&[false, true], &IDS, false, end_us + 1).is_ok(), "who says so is");
-    assert!(checkers.downs(&[true, true], &IDS, true, end_us + 1).is_ok(), "split");
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us).is_ok());
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_err());
+    assert!(
+        checkers.downs(&[true, false], &IDS, &together(), false, end_us + 1).is_ok(),
+        "it is down"
+    );
+    assert!(
+        checkers.downs(&[false, true], &IDS, &together(), false, end_us + 1).is_ok(),
+        "who says so is"
+    );
+    assert!(checkers.downs(&[true, true], &IDS, &together(), true, end_us + 1).is_ok(), "split");
     let renamed = [Some(NodeId(1)), Some(NodeId(9))];
-    assert!(checkers.downs(&[true, true], &renamed, false, end_us + 1).is_ok(), "a former id");
+    assert!(
+        checkers.downs(&[true, true], &renamed, &together(), false, end_us + 1).is_ok(),
+        "a former id"
+    );
     checkers.shown.event(0, NodeId(2), State::Alive, end_us);
-    assert!(checkers.downs(&[true, true], &IDS, false, end_us + 1).is_ok(), "taken back");
+    assert!(
+        checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_ok(),
+        "taken back"
+    );
 }
 
 #[test]
@@ -102,10 +118,22 @@ fn downs_that_outlast_a_disturbance_are_seen() {
     let mut checkers = accusation(100 * SECOND_US);
     checkers.truth.disturbed(1, 120 * SECOND_US);
     let end_us = 120 * SECOND_US + HEAL_MS * 1_000;
-    assert!(checkers.downs(&[true, true], &IDS, false, end_us).is_ok());
-    assert!(checkers.downs(&[true, true], &IDS, false, end_us + 1).is_err());
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us).is_ok());
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_err());
     checkers.truth.network_disturbed(121 * SECOND_US);
-    assert!(checkers.downs(&[true, true], &IDS, false, end_us + 1).is_ok());
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, end_us + 1).is_ok());
+}
+
+#[test]
+fn nobody_owes_word_of_whom_it_has_no_way_to() {
+    let since_us = 100 * SECOND_US;
+    let mut checkers = accusation(since_us);
+    let late_us = since_us + FALSE_DOWN_MS * 1_000 + 1;
+    let apart = BTreeSet::from([(0, 1)]);
+    assert!(checkers.downs(&[true, true], &IDS, &apart, false, late_us).is_ok());
+    let healed_us = late_us + HEAL_MS * 1_000;
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, healed_us).is_ok());
+    assert!(checkers.downs(&[true, true], &IDS, &together(), false, healed_us + 1).is_err());
 }
 
 #[test]

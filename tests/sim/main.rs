@@ -16,6 +16,7 @@ mod nat;
 mod net;
 mod planted;
 mod queue;
+mod reach;
 mod runner;
 mod scenarios;
 mod streams;

@@ -148,6 +148,18 @@ impl Net {
         self.segments[self.hosts[host].outer].router
     }
 
+    /// Whether no NAT keeps packets of `from` away from `to`.
+    pub fn is_outward(&self, from: HostId, to: HostId) -> bool {
+        let mut at = Some(from);
+        while let Some(host) = at {
+            if self.hosts[host].outer == self.hosts[to].outer || host == to {
+                return true;
+            }
+            at = self.router_of(host);
+        }
+        false
+    }
+
     pub fn is_router(&self, host: HostId) -> bool {
         self.hosts[host].inner.is_some()
     }

@@ -12,6 +12,9 @@ const CHAOS_MS: u64 = 420_000;
 const QUIET_MS: u64 = 90_000;
 const REST_MS: u64 = 90_000;
 
+/// Datagrams lost on the longest way, at most.
+const WAY_LOSS: f64 = 0.3;
+
 /// Which faults a seed knows.
 struct Faults {
     kill: bool,
@@ -70,10 +73,14 @@ fn build(world: &mut World) -> Vec<MachineId> {
 
 fn draw_link(world: &mut World) -> Link {
     let coin = world.rng.random_bool(0.5);
+    // What is promised holds for a way from end to end, through all NAT boxes on it.
+    let way_loss: f64 = world.rng.random_range(0.0..WAY_LOSS);
+    let depths = world.machines.iter().map(|machine| world.net.depth(machine.host));
+    let links = 1.0 + 2.0 * depths.max().unwrap_or(0) as f64;
     Link {
         delay_us: world.rng.random_range(50..5_000),
         jitter_us: world.rng.random_range(10..10_000),
-        loss: if coin { world.rng.random_range(0.0..0.2) } else { 0.0 },
+        loss: if coin { 1.0 - (1.0 - way_loss).powf(1.0 / links) } else { 0.0 },
         duplicate: if world.rng.random_bool(0.3) { 0.05 } else { 0.0 },
         reorder: if world.rng.random_bool(0.3) { 0.02 } else { 0.0 },
     }
@@ -83,6 +90,8 @@ pub fn swarm(world: &mut World) {
     let ids = build(world);
     let faults = Faults::draw(world);
     world.net.link = draw_link(world);
+    let link = world.net.link;
+    crate::trace::line(|| format!("{link:?}"));
     world.disks = DiskHabits {
         delay_us: (500, world.rng.random_range(1_000..2_000_000)),
         failure: if world.rng.random_bool(0.2) { 0.1 } else { 0.0 },
@@ -174,17 +183,22 @@ fn quiet(world: &mut World, ids: &[MachineId]) {
     world.heal();
     world.net.link = Link::LAN;
     world.disks.failure = 0.0;
-    // Whoever says goodbye just now is through with it then.
-    world.run_ms(6_000);
     for id in ids {
         world.host_up(world.machines[*id].host);
         world.resume(*id);
+    }
+    // Whoever says goodbye just now is through with it then.
+    world.run_ms(6_000);
+    for id in ids {
         if !world.machines[*id].is_running() {
             world.start(*id);
         }
     }
     // Who was wiped, or started while its contact was away, has to be told whom to join.
     world.run_ms(1_000);
+    contact_all(world, ids);
+    // Who was asked for a node that was taken for alive a moment ago types it again.
+    world.run_ms(15_000);
     contact_all(world, ids);
     world.require_agreement(QUIET_MS);
     let settled_us = world.now_us;

@@ -1,4 +1,4 @@
-//! Host names that no node bears: looked up in DNS here, in the process of the person who typed
+//! Host names that no node bears: looked up in DNS here, in the process of whoever asks for
 //! them, never in the daemon, which must not wait.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};

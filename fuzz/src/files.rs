@@ -1,0 +1,141 @@
+//! What people and disks hand over: the configuration, words, what was kept, the state file.
+
+use super::mesh::{self, Who};
+use super::script::Script;
+use herd::client::words;
+use herd::daemon::options::{Environment, of_configuration};
+use herd::daemon::state_file::{Opened, StateFile};
+use herd::node::{Kept, Node};
+use herd::wire::limits::{HOMES, NODES};
+use herd::wire::time::Time;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+pub fn options(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let environment = Environment { root: true, ..Environment::default() };
+    match of_configuration(text, &environment) {
+        Ok(settings) => assert!(settings.homes.len() <= HOMES && settings.port > 0),
+        Err(sentence) => assert!(!sentence.is_empty()),
+    }
+}
+
+/// Words, one a line; those behind a line `--` are verbatim.
+pub fn words(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut words: Vec<String> = text.lines().map(str::to_string).collect();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let verbatim = words.split_off(end);
+    if let Err(sentence) = words::parse(&words, verbatim.get(1..).unwrap_or_default()) {
+        assert!(!sentence.is_empty());
+    }
+}
+
+/// A state directory whose entries are anything, and one signed record among them.
+pub fn kept(bytes: &[u8]) {
+    let mut script = Script(bytes);
+    let mut kept = Kept { start_counter: script.long(), ..Kept::default() };
+    while !script.is_over() {
+        let key = match script.byte() {
+            0 => "identity".to_string(),
+            1 => format!("peer/{:016x}", script.long()),
+            _ => script.text(),
+        };
+        let value = match script.byte() {
+            0 => peer(&mut script),
+            _ => script.bytes().to_vec(),
+        };
+        kept.entries.insert(key, value);
+    }
+    let now = Time::from_ms(1_000_000);
+    let mut node = Node::new(mesh::options("node1", 0, &[]), kept, [3; 32], now);
+    for turn in 0..50 {
+        node.tick(now.plus_ms(turn * 100));
+        let outputs = std::iter::from_fn(|| node.poll()).count();
+        assert!(outputs <= NODES, "{outputs} outputs of one turn");
+    }
+}
+
+/// What is kept of a peer: its record, sound but for the fields that the script bends.
+fn peer(script: &mut Script) -> Vec<u8> {
+    let who = Who::new(script.byte() | 0x80, script.long());
+    let mut record = mesh::record(&who, "peer", usize::from(script.byte() % 64));
+    record.generation.0 = script.long();
+    record.port = script.short();
+    record.hidden = script.byte() & 1 == 1;
+    record.parent = Some(herd::wire::ids::NodeId(script.long())).filter(|id| id.0 != 0);
+    let signed = record.sign(&who.identity);
+    let length = u16::try_from(signed.len()).expect("a short record").to_be_bytes();
+    // An array of three: bytes, a number below 24, a number of eight bytes.
+    let state = script.byte() % 24;
+    [&[0x83, 0x59][..], &length, &signed, &[state, 0x1b], &script.long().to_be_bytes()].concat()
+}
+
+/// A real state file, cut and bent: it opens or is moved aside, and the next start finds order.
+pub fn state(bytes: &[u8]) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
+    let directory = directory();
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a temporary directory");
+    let mut file = sound_file().clone();
+    let mut script = Script(bytes);
+    let length = script.short();
+    if length != 0 {
+        file.truncate(usize::from(length) * 8);
+    }
+    while !script.is_over() && !file.is_empty() {
+        let at = (usize::from(script.byte()) << 16 | usize::from(script.short())) % file.len();
+        file[at] = script.byte();
+    }
+    fs::write(directory.join("state.redb"), &file).expect("a temporary file");
+    let fault = quietly(|| twice(&directory));
+    let _ = fs::remove_dir_all(&directory);
+    assert_eq!(fault, None);
+}
+
+/// What is wrong with two starts in this directory.
+fn twice(directory: &Path) -> Option<String> {
+    match StateFile::open(directory, 1_000) {
+        // A file that claims a newer format is refused; nothing else is.
+        Err(sentence) if sentence.contains("too old") => return None,
+        Err(sentence) => return Some(format!("the first start: {sentence}")),
+        Ok(_) => {}
+    }
+    match StateFile::open(directory, 2_000) {
+        Ok(Opened::Kept(_, kept)) if kept.start_counter > 0 => None,
+        Ok(Opened::Kept(..)) => Some("a start counter of 0".to_string()),
+        Ok(Opened::NotWritable(e)) => Some(format!("not writable: {e}")),
+        Err(e) => Some(format!("the second start: {e}")),
+    }
+}
+
+fn directory() -> PathBuf {
+    std::env::temp_dir().join(format!("herd-fuzz-{}", std::process::id()))
+}
+
+fn sound_file() -> &'static Vec<u8> {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let directory = directory();
+        fs::create_dir_all(&directory).expect("a temporary directory");
+        let Ok(Opened::Kept(mut file, _)) = StateFile::open(&directory, 1) else {
+            panic!("no state in {}", directory.display());
+        };
+        let entries: Vec<_> = (0..9).map(|n| (format!("peer/{n}"), Some(vec![n; 300]))).collect();
+        file.write(&entries).expect("a write");
+        drop(file);
+        fs::read(directory.join("state.redb")).expect("the state file")
+    })
+}
+
+/// The engine may give up on a damaged file by a panic, which is caught: a fuzzer must not take it
+/// for one that is not.
+fn quietly(work: impl FnOnce() -> Option<String>) -> Option<String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    std::panic::set_hook(hook);
+    result.unwrap_or_else(|_| Some("a panic that nobody caught".to_string()))
+}

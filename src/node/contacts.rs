@@ -1,0 +1,320 @@
+//! Contacts: addresses to be greeted until the node there is a member. Typed by a person, given by
+//! `-k`, remembered, or the default gateway. Greeting a random remembered pair that is not a
+//! member goes on for ever: that is what heals islands and long partitions.
+
+use crate::node::outbox::{Notice, Occasion};
+use crate::node::planted::Bug;
+use crate::node::roster::Peer;
+use crate::node::routes::{Way, default_socket};
+use crate::node::tables::Tables;
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::codec;
+use crate::wire::header::{Header, Kind};
+use crate::wire::hello::{Hello, Intent, Refusal};
+use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::limits::{CONTACTS, HOMES};
+use crate::wire::record::Record;
+use crate::wire::reply::{ErrorCode, Failure};
+use crate::wire::time::Time;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// A lost hello is repeated after this, then each time later up to the most.
+const AGAIN_MS: u64 = 1_000;
+const AGAIN_MOST_MS: u64 = 30_000;
+/// A contact that knows a later life of ours is greeted again after this.
+const AT_ONCE_MS: u64 = 100;
+/// How often one remembered node that is not a member is greeted.
+const REMEMBERED_MS: u64 = 5_000;
+const REMEMBERED_WAYS: usize = 3;
+/// A hidden node without a parent greets so many nodes that may become one, this often.
+const ORPHAN_MS: u64 = 2_000;
+const ORPHAN_CONTACTS: usize = 4;
+/// While cut off, everyone is tried: the first time after this, then each time twice as late.
+const CUT_OFF_MS: u64 = 1_000;
+/// A node that heard nobody for so long joins its gateway as a lone one would.
+const DESERTED_MS: u64 = 60_000;
+/// Nodes greeted under a newly drawn identity or a higher life.
+const REINTRODUCED: usize = 16;
+
+struct Contact {
+    why: Occasion,
+    intent: Intent,
+    /// Who is expected there; anybody for a typed or given address.
+    id: NodeId,
+    nonce: u64,
+    since: Time,
+    next: Time,
+    wait_ms: u64,
+    /// Who answered there last, and when: met for good once sealed word came after it.
+    met: Option<(NodeId, Time)>,
+}
+
+pub struct Contacts {
+    contacts: BTreeMap<SocketAddr, Contact>,
+    next_remembered: Time,
+    next_orphan: Time,
+    cut_off_wait_ms: u64,
+}
+
+impl Contacts {
+    pub fn new(t: &mut Tables) -> Contacts {
+        let jitter_ms = t.random.random_range(0..REMEMBERED_MS);
+        let mut contacts = Contacts {
+            contacts: BTreeMap::new(),
+            next_remembered: t.now.plus_ms(jitter_ms),
+            next_orphan: t.now,
+            cut_off_wait_ms: CUT_OFF_MS,
+        };
+        contacts.set_homes(t, &t.own.options.homes.clone());
+        contacts.set_gateways(t, &t.own.options.gateways.clone());
+        contacts.greet_remembered(t, usize::MAX);
+        contacts
+    }
+
+    pub fn set_homes(&mut self, t: &mut Tables, homes: &[SocketAddr]) {
+        t.own.options.homes = homes.iter().copied().take(HOMES).collect();
+        self.contacts.retain(|at, contact| contact.why != Occasion::Home || homes.contains(at));
+        for home in t.own.options.homes.clone() {
+            self.contact(t, home, NodeId::ANYBODY, Intent::Join, Occasion::Home);
+        }
+    }
+
+    pub fn set_gateways(&mut self, t: &mut Tables, gateways: &[IpAddr]) {
+        t.own.options.gateways = gateways.to_vec();
+        let is_gateway = |at: &SocketAddr| gateways.contains(&at.ip());
+        self.contacts.retain(|at, contact| contact.why != Occasion::Gateway || is_gateway(at));
+        for gateway in gateways {
+            if !t.own.is_own_address(*gateway) {
+                let at = SocketAddr::new(*gateway, t.own.record.port);
+                self.contact(t, at, NodeId::ANYBODY, Intent::Lone, Occasion::Gateway);
+            }
+        }
+    }
+
+    /// Greets an address from now on. A typed contact comes before any other reason.
+    pub fn contact(
+        &mut self,
+        t: &mut Tables,
+        at: SocketAddr,
+        id: NodeId,
+        intent: Intent,
+        why: Occasion,
+    ) {
+        let is_typed = matches!(why, Occasion::Typed { .. });
+        if let Some(known) = self.contacts.get_mut(&at) {
+            if is_typed || (why == Occasion::Home && known.why != Occasion::Home) {
+                known.intent = Intent::Join;
+                known.id = NodeId::ANYBODY;
+                known.next = t.now;
+                known.wait_ms = AGAIN_MS;
+                if known.why != Occasion::Home {
+                    known.why = why;
+                }
+            }
+            return;
+        }
+        if self.contacts.len() >= CONTACTS {
+            t.own.count("contacts refused at their limit");
+            if is_typed {
+                let text = format!("limit of {CONTACTS} contacts greeted at once reached");
+                let failure = Failure::new(ErrorCode::Limit, text);
+                t.out.notice(Notice::ContactFailed { address: at, failure });
+            }
+            return;
+        }
+        let nonce = t.random.random();
+        let contact = Contact {
+            why,
+            intent,
+            id,
+            nonce,
+            since: t.now,
+            next: t.now,
+            wait_ms: AGAIN_MS,
+            met: None,
+        };
+        self.contacts.insert(at, contact);
+    }
+
+    /// Greets up to `most` remembered nodes that are not alive members.
+    pub fn greet_remembered(&mut self, t: &mut Tables, most: usize) {
+        if t.own.has(Bug::NotGreeted) {
+            return;
+        }
+        let cut_off = t.own.stale_since.is_some();
+        self.greet_some(t, most, |peer| cut_off || peer.state != State::Alive);
+    }
+
+    fn greet_some(&mut self, t: &mut Tables, most: usize, wanted: impl Fn(&Peer) -> bool) {
+        let wanted = t.roster.iter().filter(|(_, peer)| wanted(peer));
+        let mut ids: Vec<NodeId> = wanted.map(|(id, _)| id).collect();
+        ids.shuffle(&mut t.random);
+        for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
+            // All ways: where it was heard last may be the port of a process that is no more.
+            for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
+                self.contact(t, way.address, id, Intent::Return, Occasion::Remembered);
+            }
+        }
+    }
+
+    /// Our id or our keys are others than before: tells those we know at once.
+    pub fn greet_known(&mut self, t: &mut Tables, intent: Intent) {
+        let mut ids: Vec<NodeId> =
+            t.roster.iter().filter(|(_, peer)| !peer.is_dead()).map(|(id, _)| id).collect();
+        ids.shuffle(&mut t.random);
+        for id in ids.into_iter().take(REINTRODUCED) {
+            if let Some(way) = t.way(id, 0) {
+                self.contacts.remove(&way.address);
+                self.contact(t, way.address, id, intent, Occasion::Remembered);
+            }
+        }
+    }
+
+    /// Greets whoever is due.
+    pub fn tick(&mut self, t: &mut Tables) {
+        if t.own.leaving {
+            return;
+        }
+        if self.next_remembered <= t.now {
+            let cut_off = t.own.stale_since.is_some();
+            self.cut_off_wait_ms =
+                if cut_off { (self.cut_off_wait_ms * 2).min(AGAIN_MOST_MS) } else { CUT_OFF_MS };
+            let wait_ms = if cut_off { self.cut_off_wait_ms } else { REMEMBERED_MS };
+            self.next_remembered = t.now.plus_ms(wait_ms).on_grid();
+            self.greet_remembered(t, if cut_off { usize::MAX } else { 1 });
+        }
+        let orphan = t.own.hidden == Some(true) && t.own.record.parent.is_none();
+        if orphan && self.next_orphan <= t.now {
+            self.next_orphan = t.now.plus_ms(ORPHAN_MS).on_grid();
+            let may_hold = |peer: &Peer| !peer.record.hidden && peer.state != State::Alive;
+            self.greet_some(t, ORPHAN_CONTACTS, may_hold);
+        }
+        let due: Vec<SocketAddr> = self
+            .contacts
+            .iter()
+            .filter(|(_, contact)| contact.next <= t.now)
+            .map(|(at, _)| *at)
+            .collect();
+        for at in due {
+            self.greet(t, at);
+        }
+    }
+
+    fn greet(&mut self, t: &mut Tables, at: SocketAddr) {
+        let Some(contact) = self.contacts.get_mut(&at) else { return };
+        let is_member = |id: NodeId, after: Time| {
+            let peer = t.roster.get(id).filter(|peer| peer.state == State::Alive);
+            peer.and_then(|peer| peer.heard_here).is_some_and(|at| at > after)
+        };
+        let met = contact.met.is_some_and(|(id, at)| is_member(id, at))
+            || is_member(contact.id, contact.since);
+        match contact.why {
+            Occasion::Typed { until } if until <= t.now => {
+                self.contacts.remove(&at);
+                let text = format!("no daustd answers at {at}");
+                let failure = Failure::new(ErrorCode::Unreachable, text);
+                t.out.notice(Notice::ContactFailed { address: at, failure });
+                return;
+            }
+            Occasion::Typed { .. } if met => {
+                self.contacts.remove(&at);
+                return;
+            }
+            Occasion::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
+                self.contacts.remove(&at);
+                return;
+            }
+            // A gateway is asked so that a lone node joins it, and a member finds its parent.
+            Occasion::Home | Occasion::Gateway if met => {
+                contact.next = t.now.plus_ms(AGAIN_MOST_MS / 6).on_grid();
+                return;
+            }
+            _ => {}
+        }
+        let intent = match contact.why {
+            Occasion::Gateway if !is_deserted(t) => Intent::Return,
+            _ => contact.intent,
+        };
+        contact.next = t.now.plus_ms(contact.wait_ms);
+        contact.wait_ms = (contact.wait_ms * 2).min(AGAIN_MOST_MS);
+        let hello = hello(t, intent, contact.nonce);
+        let header = Header::new(Kind::HelloQuestion, contact.id, t.own.id);
+        let way = Way { address: at, socket: default_socket(&t.own) };
+        let mut question = hello.question(&header);
+        if t.own.has(Bug::NotPadded) {
+            question.truncate(header.to_bytes().len() + codec::encode(&hello).len());
+        }
+        send(t, way, question);
+    }
+
+    /// The contact with this nonce: its address, and who is expected there.
+    pub fn asked(&self, nonce: u64) -> Option<(SocketAddr, NodeId)> {
+        let asked = |(_, contact): &(&SocketAddr, &Contact)| contact.nonce == nonce;
+        self.contacts.iter().find(asked).map(|(at, contact)| (*at, contact.id))
+    }
+
+    /// The node there answered well.
+    pub fn met(&mut self, at: SocketAddr, id: NodeId, now: Time) {
+        if let Some(contact) = self.contacts.get_mut(&at) {
+            contact.met = Some((id, now));
+            contact.wait_ms = AGAIN_MS;
+        }
+    }
+
+    /// Our life is another now: greets again at once.
+    pub fn again(&mut self, at: SocketAddr, now: Time) {
+        if let Some(contact) = self.contacts.get_mut(&at) {
+            contact.next = now.plus_ms(AT_ONCE_MS);
+        }
+    }
+
+    /// The node there refuses us.
+    pub fn refused(&mut self, t: &mut Tables, at: SocketAddr, record: &Record, refusal: Refusal) {
+        let text = format!("{at} ({}) refuses: {}", record.name, refusal.text());
+        let typed = self.contacts.get(&at).is_some_and(|c| matches!(c.why, Occasion::Typed { .. }));
+        if typed {
+            self.contacts.remove(&at);
+            let failure = Failure::new(ErrorCode::Refused, text);
+            t.out.notice(Notice::ContactFailed { address: at, failure });
+        } else {
+            log::info!(target: "hello", "{text}");
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let contacts = self.contacts.values().map(|contact| contact.next);
+        contacts.chain([self.next_remembered]).min()
+    }
+}
+
+/// Whether this node is as good as one that never had a peer: for long it heard none of those it
+/// knew. Then it takes what it finds at its gateway, such as a hypervisor that was made anew.
+fn is_deserted(t: &Tables) -> bool {
+    let lately = |at: Time| t.now.ms_since(at) < DESERTED_MS;
+    let heard = t.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
+    t.roster.is_empty() || (!heard && !lately(t.own.started))
+}
+
+pub fn hello(t: &Tables, intent: Intent, nonce: u64) -> Hello {
+    Hello {
+        version_min: PROTOCOL_VERSION,
+        version_max: PROTOCOL_VERSION,
+        intent,
+        nonce,
+        capabilities: 0,
+        proof: Vec::new(),
+        record: t.own.signed.clone(),
+        refused: None,
+        known_generation: None,
+    }
+}
+
+pub fn send(t: &mut Tables, way: Way, bytes: Vec<u8>) {
+    let output =
+        crate::node::boundary::Output::Datagram { socket: way.socket, to: way.address, bytes };
+    t.out.output(output);
+}

@@ -1,0 +1,116 @@
+//! Who is answered, who is let in, who is greeted.
+
+use crate::crowd::{VICTIM, address, alone, greet, heard, join, say, who};
+use crate::mesh::Mesh;
+use herd::wire::command::{Command, Scope};
+use herd::wire::hello::Refusal;
+use herd::wire::limits::*;
+use herd::wire::message::{Body, Nonce};
+use herd::wire::reply::{ErrorCode, Reply};
+
+const AT_LIMITS: &str = "hellos not answered at their limits";
+
+#[test]
+fn hellos_of_one_source() {
+    assert_eq!(HELLOS_PER_SOURCE, 4);
+    let mut mesh = alone();
+    for _ in 0..HELLOS_PER_SOURCE {
+        assert!(greet(&mut mesh, &who(0), address(1, 7)).is_some());
+    }
+    assert!(greet(&mut mesh, &who(0), address(1, 7)).is_none());
+    assert_eq!(mesh.counter(VICTIM, AT_LIMITS), 1);
+    assert!(greet(&mut mesh, &who(0), address(1, 8)).is_some(), "another is answered");
+    mesh.run_ms(1_000);
+    assert!(greet(&mut mesh, &who(0), address(1, 7)).is_some(), "so is he a second later");
+}
+
+#[test]
+fn hellos_of_all_sources() {
+    let mut mesh = alone();
+    for port in 0..HELLOS_PER_SECOND as u16 {
+        assert!(greet(&mut mesh, &who(0), address(1, 100 + port)).is_some(), "{port}");
+    }
+    assert!(greet(&mut mesh, &who(0), address(1, 99)).is_none());
+    assert_eq!(mesh.counter(VICTIM, AT_LIMITS), 1);
+    mesh.run_ms(1_000);
+    assert!(greet(&mut mesh, &who(0), address(1, 99)).is_some());
+}
+
+#[test]
+fn pending_ones() {
+    let mut mesh = alone();
+    for number in 0..PENDING_HELLOS {
+        assert!(greet(&mut mesh, &who(number), address(number / 50, 7 + number as u16)).is_some());
+        mesh.run_ms(10);
+    }
+    let one_more = |mesh: &mut Mesh| greet(mesh, &who(PENDING_HELLOS), address(99, 7));
+    assert!(one_more(&mut mesh).is_none());
+    assert_eq!(mesh.counter(VICTIM, "hellos not answered at the limit of pending ones"), 1);
+    mesh.run_ms(UNPROVED_MS);
+    assert!(one_more(&mut mesh).is_some(), "who did not prove himself is forgotten");
+}
+
+#[test]
+fn new_ids_of_one_source() {
+    let mut mesh = alone();
+    let refused = |mesh: &mut Mesh, number: usize, network: usize| {
+        greet(mesh, &who(number), address(network, 7 + number as u16)).expect("an answer").refused
+    };
+    for number in 0..NEW_IDS_PER_MINUTE as usize {
+        assert_eq!(refused(&mut mesh, number, 1), None, "{number}");
+    }
+    assert_eq!(refused(&mut mesh, 64, 1), Some(Refusal::Crowded));
+    assert_eq!(refused(&mut mesh, 65, 2), None, "another address is let in");
+    mesh.run_ms(60_000);
+    assert_eq!(refused(&mut mesh, 64, 1), None, "so is this one a minute later");
+}
+
+#[test]
+fn sources_that_are_counted() {
+    let mut mesh = alone();
+    for source in 0..HELLO_SOURCES {
+        assert_eq!(greet(&mut mesh, &who(source), address(source, 7)).unwrap().refused, None);
+        mesh.run_ms(20);
+    }
+    let one_more = greet(&mut mesh, &who(HELLO_SOURCES), address(HELLO_SOURCES, 7));
+    assert_eq!(one_more.unwrap().refused, Some(Refusal::Crowded));
+}
+
+/// The limit of known nodes: all of them live, so nobody is pushed out.
+#[test]
+fn known_nodes() {
+    let mut mesh = alone();
+    for number in 0..NODES {
+        let from = address(number / 64, 7 + number as u16);
+        let answer = join(&mut mesh, &who(number), from).expect("an answer");
+        assert_eq!(answer.refused, None, "{number}");
+        mesh.run_ms(5);
+    }
+    assert_eq!(mesh.list(VICTIM).len(), NODES + 1);
+    let stranger = join(&mut mesh, &who(NODES), address(500, 7)).expect("an answer");
+    assert_eq!(stranger.refused, Some(Refusal::Full));
+    assert_eq!(mesh.list(VICTIM).len(), NODES + 1);
+    let since = mesh.sent.len();
+    let first = (who(0), address(0, 7));
+    say(&mut mesh, &first.0, first.1, 2, &Body::Probe(Nonce { nonce: 9 }));
+    let answers = heard(&mesh, &first.0, since);
+    assert!(answers.contains(&Body::ProbeAnswer(Nonce { nonce: 9 })), "{answers:?}");
+}
+
+#[test]
+fn contacts() {
+    let mut mesh = alone();
+    let mut ping = |number: usize| {
+        let asked =
+            mesh.request(VICTIM, Scope::Node(address(number, 4_040).to_string()), Command::Ping);
+        mesh.parts(VICTIM, asked).into_iter().cloned().collect::<Vec<_>>()
+    };
+    for number in 0..CONTACTS {
+        assert_eq!(ping(number), [], "{number} is greeted");
+    }
+    let refused = ping(CONTACTS);
+    let Reply::Error(failure) = &refused[0].reply else { panic!("{refused:?}") };
+    assert_eq!(failure.code, ErrorCode::Limit);
+    assert!(failure.detail.contains("limit of 256 contacts"), "{failure:?}");
+    assert_eq!(ping(0), [], "one that is greeted already needs no more room");
+}
