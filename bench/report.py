@@ -60,6 +60,7 @@ SIMULATED = [
     ("memory_bytes", "memory a node, bytes of heap", {1000: (8 << 20, 8 << 20)}),
     ("silent_first_ms", "host silent: the first knows, ms", {}),
     ("silent_all_ms", "host silent: all know, ms", {1000: (5000, 5000)}),
+    ("silent_told", "- how many show it down after two minutes", {}),
     ("newcomer_ms", "a newcomer: all list it, ms", {}),
     ("last_seen_ms", "last seen: oldest age shown, ms", {1000: (30_000, 10_000)}),
     (SPEED, "speed, node-hours a second", {8: (10, 40), 1000: (REAL_TIME_OF_THOUSAND, 10 * REAL_TIME_OF_THOUSAND)}),
