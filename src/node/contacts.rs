@@ -155,7 +155,11 @@ impl Contacts {
         ids.shuffle(&mut t.random);
         for id in ids.into_iter().take(most.min(CONTACTS / 2)) {
             // All ways: where it was heard last may be the port of a process that is no more.
-            for way in t.ways(id).into_iter().take(REMEMBERED_WAYS) {
+            // Nobody hands a hello on: where another node is known to be it is of no use.
+            let ways = t.ways(id);
+            let own = |way: &Way| t.routes.id_at(way.address).is_none_or(|there| there == id);
+            let ways: Vec<Way> = ways.into_iter().filter(own).take(REMEMBERED_WAYS).collect();
+            for way in ways {
                 self.contact(t, way.address, id, Intent::Return, Occasion::Remembered);
             }
         }

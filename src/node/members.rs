@@ -6,7 +6,6 @@
 
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
-use crate::node::roster::{Peer, Put};
 use crate::node::swim::{
     Asked, Codec, Engine, IDS_BYTES, Shared, SwimId, SwimNotice, configuration, is_turn_undead,
     start_engine, suspicion,
@@ -17,7 +16,7 @@ use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
 use crate::wire::message::{Body, Undead};
 use crate::wire::record::Record;
-use crate::wire::rumor::{Left, Rumor, Subject};
+use crate::wire::rumor::{Rumor, Subject};
 use crate::wire::time::Time;
 use foca::Member;
 use std::cell::RefCell;
@@ -28,10 +27,6 @@ use std::rc::Rc;
 const UNANSWERED_MS: u64 = 400;
 /// The engine's probes come so much later while a home hears this node every second.
 const WATCHED_MS: u64 = 1_000;
-/// A rumor about a node is at most about so old: its node was heard then, by somebody.
-const RUMOR_AGE_MS: u64 = 5_000;
-/// A suspect that nobody heard for so long is not on trial, but only remembered.
-const REMEMBERED_MS: u64 = 10_000;
 /// How often a node that answers is told that it is suspected, so that it refutes it.
 const NUDGE_MS: u64 = 500;
 /// What is new goes out at once, but what comes in a rush goes together.
@@ -100,78 +95,6 @@ impl Members {
         }
     }
 
-    /// A rumor, not checked yet. What is new here spreads further.
-    pub fn rumor(&mut self, t: &mut Tables, rumor: Rumor) {
-        match rumor {
-            Rumor::Record(signed) => {
-                let id = Record::peek(&signed).map(|record| record.id());
-                // Who hands it on may have slept: it says little of a node that was heard before.
-                let new = id.as_ref().is_ok_and(|id| !t.roster.contains(*id));
-                self.record(t, signed, State::Alive, true);
-                if let (Ok(id), true) = (id, new) {
-                    t.roster.heard_elsewhere(id, id, RUMOR_AGE_MS, t.arrived);
-                }
-            }
-            Rumor::Left(left) => self.left(t, left),
-            Rumor::Verdict(verdict) => t.out.notice(Notice::Verdict(verdict)),
-            Rumor::Forget { id, generation } => {
-                t.out.notice(Notice::Forget(Subject { id, generation }));
-            }
-        }
-    }
-
-    /// A record from wherever: checked here. `spread` hands it on if it is new.
-    pub fn record(&mut self, t: &mut Tables, signed: Vec<u8>, state: State, spread: bool) {
-        let Ok(peeked) = Record::peek(&signed) else {
-            t.own.count("records not understood");
-            return;
-        };
-        let id = peeked.id();
-        if id == t.own.id {
-            self.own_record(t, &peeked, &signed);
-            return;
-        }
-        let known = t.roster.get(id).map(|peer| peer.record.stamp());
-        let parent = t.roster.get(id).and_then(|peer| peer.record.parent);
-        if known.is_some_and(|known| known >= peeked.stamp()) {
-            return;
-        }
-        let Ok(record) = Record::open(t.own.options.suite, &signed) else {
-            t.own.count("records forged");
-            return;
-        };
-        let state = if known.is_none() { state } else { State::Alive };
-        match t.roster.put(record, signed.clone(), state, t.now) {
-            Put::New | Put::Later => {
-                if state == State::Alive {
-                    self.join(t, id);
-                }
-                t.out.notice(Notice::Recorded(id));
-            }
-            Put::Changed => {
-                let rerouted = parent != peeked.parent;
-                t.out.notice(Notice::RecordChanged { id, rerouted });
-            }
-            Put::Full => t.own.count("nodes refused at the limit of known nodes"),
-            Put::Same => return,
-        }
-        if spread && t.roster.contains(id) {
-            self.spread(t, &Rumor::Record(signed));
-        }
-    }
-
-    /// A record under our own id: an echo, an earlier life's trace, or a clone's. A clone shows
-    /// itself by talking (see `Taken`), unless it bears our very generation: then the later
-    /// instance starts above.
-    fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
-        let own = &t.own.record;
-        let ours = record.instance == own.instance && record.generation > own.generation;
-        let shared = record.instance < own.instance && record.generation == own.generation;
-        if (ours || shared) && Record::open(t.own.options.suite, signed).is_ok() {
-            t.out.notice(Notice::StartAbove(record.generation));
-        }
-    }
-
     /// This node lives, in the generation of its record.
     pub fn join(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id) else { return };
@@ -218,19 +141,6 @@ impl Members {
         true
     }
 
-    fn left(&mut self, t: &mut Tables, left: Left) {
-        let Some(peer) = t.roster.get(left.subject.id) else { return };
-        let keys = peer.record.keys();
-        if peer.record.generation > left.subject.generation
-            || peer.state == State::Left
-            || !left.is_authentic(t.own.options.suite, &keys)
-        {
-            return;
-        }
-        self.end(t, left.subject, State::Left, "");
-        self.told_end(t, left.subject.id, Rumor::Left(left));
-    }
-
     /// What ended a life spreads, and is kept for those who miss it.
     pub fn told_end(&mut self, t: &mut Tables, id: NodeId, end: Rumor) {
         self.spread(t, &end);
@@ -239,7 +149,7 @@ impl Members {
         }
     }
 
-    fn end(&mut self, t: &mut Tables, subject: Subject, state: State, reason: &str) {
+    pub(super) fn end(&mut self, t: &mut Tables, subject: Subject, state: State, reason: &str) {
         // A verdict on a life that is over: the record of the next one is on its way.
         if self.held_alive(subject.id) > Some(subject.generation) {
             return;
@@ -285,40 +195,9 @@ impl Members {
         }
     }
 
-    /// What a peer's list says of a node that was not heard here since this daemon started.
-    pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State, age_ms: u64) {
-        // Two lists differ for ever if neither hears the node itself: it settles that.
-        let lives = state == State::Alive && age_ms < REMEMBERED_MS;
-        if lives && t.roster.get(id).is_some_and(|peer| peer.state == State::Down) {
-            self.heard_the_dead(t, id);
-            return;
-        }
-        let unheard = !self.shared.borrow().known.contains_key(&id);
-        let ended = matches!(state, State::Down | State::Left);
-        if ended && !unheard && t.roster.get(id).is_some_and(Peer::is_live) {
-            // The verdict did not get here: look afresh.
-            t.out.notice(Notice::ProbeFailed(id));
-        }
-        let Some(peer) = t.roster.get(id).filter(|_| unheard) else { return };
-        if peer.state != State::Suspect {
-            return;
-        }
-        match state {
-            // The other only remembers it, too.
-            State::Suspect if age_ms > REMEMBERED_MS => t.roster.set_unheard(id, true),
-            State::Alive | State::Suspect => self.join(t, id),
-            State::Down | State::Left => {
-                if t.roster.set_state(id, state, "said another node", t.now) {
-                    let down = state == State::Down;
-                    t.out.notice(if down { Notice::Down(id) } else { Notice::Left(id) });
-                }
-            }
-        }
-    }
-
     /// Word from or of a node that is held to be down or gone: either that was only hearsay, and
     /// the node lives; or its generation is spent, and it is told so.
-    fn heard_the_dead(&mut self, t: &mut Tables, id: NodeId) {
+    pub(super) fn heard_the_dead(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id).filter(|peer| !peer.is_live()) else { return };
         let generation = peer.record.generation;
         let swim_id = SwimId { node: id, generation };

@@ -14,6 +14,7 @@ mod clones;
 mod contacts;
 mod execute;
 mod goodbye;
+mod hearsay;
 mod hellos;
 mod homes;
 mod keeping;

@@ -191,6 +191,11 @@ impl Nat {
     /// A witness is asked: it says what it sees, and knocks from the other socket.
     pub fn asked(&mut self, t: &mut Tables, from: NodeId, nonce: u64, way: Way) {
         let Some(peer) = t.roster.get(from) else { return };
+        // Behind its NAT, or perhaps behind another one, we see what others do not.
+        let behind = t.own.hidden != Some(false) && !t.own.gateways_met.is_empty();
+        if behind || may_be_gateway(t, from) {
+            return;
+        }
         let port = peer.record.port;
         let mut addresses: Vec<IpAddr> = peer.record.addresses.clone();
         addresses.truncate(KNOCKS - 1);
