@@ -111,6 +111,7 @@ impl Node {
         }
         if !t.roster.contains(id) {
             t.own.count("unknown sender");
+            self.sync.stranger(t);
             return;
         }
         let start = t.own.record.generation.start_counter();

@@ -156,10 +156,10 @@ impl Roster {
             if later_life {
                 peer.start_life(now);
             }
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_sub(peer.digest(id));
             peer.record = record;
             peer.signed = signed;
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_add(peer.digest(id));
             return if later { Put::Later } else { Put::Changed };
         }
         if self.len() >= NODES {
@@ -171,7 +171,7 @@ impl Roster {
         self.names.entry(record.name.clone()).or_default().insert(id);
         let peer = Peer::new(record, signed, state, self.next_order, now);
         self.next_order += 1;
-        self.digest ^= peer.checksum(id);
+        self.digest = self.digest.wrapping_add(peer.digest(id));
         self.peers.insert(id, peer);
         Put::New
     }
@@ -181,12 +181,12 @@ impl Roster {
         if peer.state == state {
             return false;
         }
-        self.digest ^= peer.checksum(id);
+        self.digest = self.digest.wrapping_sub(peer.digest(id));
         peer.state = state;
         peer.state_since = now;
         peer.reason = reason.to_string();
         peer.end = peer.end.take().filter(|_| peer.is_dead());
-        self.digest ^= peer.checksum(id);
+        self.digest = self.digest.wrapping_add(peer.digest(id));
         self.keep_dead_within_limit();
         true
     }
@@ -194,7 +194,7 @@ impl Roster {
     pub fn forget(&mut self, id: NodeId) {
         if let Some(peer) = self.peers.remove(&id) {
             unname(&mut self.names, &peer.record.name, id);
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_sub(peer.digest(id));
         }
     }
 
@@ -202,9 +202,9 @@ impl Roster {
     pub fn heard(&mut self, id: NodeId, own: NodeId, now: Time) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.heard_here = Some(now);
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_sub(peer.digest(id));
             peer.unheard = false;
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_add(peer.digest(id));
             peer.heard_us = peer.heard_us.max(now.0 as i64);
             peer.heard_by = own;
         }
@@ -213,9 +213,9 @@ impl Roster {
     /// Remembered, not heard yet; or, with `false`, somebody heard it.
     pub fn set_unheard(&mut self, id: NodeId, unheard: bool) {
         if let Some(peer) = self.peers.get_mut(&id) {
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_sub(peer.digest(id));
             peer.unheard = unheard;
-            self.digest ^= peer.checksum(id);
+            self.digest = self.digest.wrapping_add(peer.digest(id));
         }
     }
 
@@ -243,7 +243,7 @@ impl Roster {
         self.names.get(&name).map(|ids| ids.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// A checksum over the records of the living; equal rosters have equal ones.
+    /// A sum over the records of the living; equal rosters have equal ones.
     pub fn digest(&self) -> u32 {
         self.digest
     }
@@ -393,9 +393,9 @@ impl Peer {
         self.state == State::Suspect && self.heard_here.is_none()
     }
 
-    /// What it adds to the roster's checksum.
-    fn checksum(&self, id: NodeId) -> u32 {
-        if self.is_live() { stamp_checksum(id, &self.record) } else { 0 }
+    /// What it adds to the roster's digest.
+    fn digest(&self, id: NodeId) -> u32 {
+        if self.is_live() { digest_of(id, &self.record) } else { 0 }
     }
 
     fn start_life(&mut self, now: Time) {
@@ -449,6 +449,20 @@ fn unname(names: &mut BTreeMap<Name, BTreeSet<NodeId>>, name: &Name, id: NodeId)
             names.remove(name);
         }
     }
+}
+
+/// Bits of a digest that count.
+const COUNT_BITS: u32 = 10;
+
+/// What one living node adds to a digest: a checksum, and below it 1. So a sum of them says how many
+/// there are, too.
+pub fn digest_of(id: NodeId, record: &Record) -> u32 {
+    stamp_checksum(id, record) << COUNT_BITS | 1
+}
+
+/// Whether a list with the digest `other` has fewer nodes than one with `own`.
+pub fn is_shorter(other: u32, own: u32) -> bool {
+    other.wrapping_sub(own) << (u32::BITS - COUNT_BITS) >> (u32::BITS - 1) == 1
 }
 
 /// Four bytes that change whenever a record does.

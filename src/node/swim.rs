@@ -358,7 +358,7 @@ pub fn configuration(members: usize) -> foca::Config {
     let nonzero = |n: usize| NonZeroUsize::new(n).expect("a constant above zero");
     // A rumor reaches everybody in about log n rounds of three; whom it misses, the checksum of
     // the list tells (`sync`).
-    let repeats = 6 + (members as u32 + 1).ilog10() as u8;
+    let repeats = 4 + (members as u32 + 1).ilog10() as u8;
     foca::Config {
         probe_period: PROBE_PERIOD,
         probe_rtt: PROBE_RTT,

@@ -2,7 +2,7 @@
 //! arriving datagrams that its list differs for long asks for what it misses.
 
 use crate::node::outbox::{Carry, Channel};
-use crate::node::roster::{Peer, stamp_checksum};
+use crate::node::roster::{Peer, is_shorter, stamp_checksum};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{NODES, PART_BYTES};
@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of one line of a pull.
 const LINE_BYTES: usize = 8;
-/// Lists differ for a moment whenever something changes: ask only after this.
-const DIFFERS_MS: u64 = 300;
-/// Then again after this, each time twice as late while nothing new comes of it.
-const AGAIN_MS: u64 = 250;
+/// Lists differ for a moment whenever something changes, in a large herd for longer: ask only after
+/// this, and so much for each known node.
+const DIFFERS_MS: u64 = 100;
+const DIFFERS_A_NODE_MS: u64 = 1;
+/// Then again after as long, each time twice as late while nothing new comes of it.
 const AGAIN_MOST_MS: u64 = 32_000;
 /// A named node whose record is missing is asked for at most this often.
 const MISSING_MS: u64 = 500;
@@ -52,7 +53,7 @@ impl Syncing {
             differs: None,
             next_pull: now,
             next_missing: now,
-            wait_ms: AGAIN_MS,
+            wait_ms: DIFFERS_MS,
             pulled: BTreeMap::new(),
         }
     }
@@ -70,25 +71,43 @@ impl Syncing {
         t.out.carry(from, Body::Pull(Pull { have }), carry);
     }
 
-    /// A peer's checksum over its list arrived.
+    /// A peer's digest of its list arrived.
     pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
-        if digest != t.digest() {
-            let since = self.differs.as_ref().map_or(t.now, |differs| differs.since);
-            self.differs = Some(Differs { since, last: t.now, from, digest });
-        } else if self.differs.as_ref().is_some_and(|one| t.now.ms_since(one.last) >= DIFFERS_MS) {
+        let patience_ms = patience_ms(t);
+        let fresh = |one: &&Differs| t.now.ms_since(one.last) < patience_ms;
+        let known = self.differs.as_ref();
+        if digest == t.digest() {
             // One who knows as little as we do proves nothing: all have to agree for a while.
-            self.differs = None;
-            self.wait_ms = AGAIN_MS;
+            if known.filter(fresh).is_none() {
+                self.differs = None;
+                self.wait_ms = DIFFERS_MS;
+            }
+        } else if known.filter(fresh).is_none_or(|one| !is_shorter(digest, one.digest)) {
+            // Of those who differ just now the one with the longest list is asked.
+            let since = known.map_or(t.now, |differs| differs.since);
+            self.differs = Some(Differs { since, last: t.now, from, digest });
+        }
+    }
+
+    /// Somebody who is not known here speaks to us: perhaps the others know it.
+    pub fn stranger(&mut self, t: &mut Tables) {
+        let known = self.differs.as_ref();
+        if known.is_some_and(|one| t.now.ms_since(one.last) < patience_ms(t)) {
+            return;
+        }
+        let since = known.map_or(t.now, |differs| differs.since);
+        if let Some(from) = t.some_live(t.own.id).first().copied() {
+            self.differs = Some(Differs { since, last: t.now, from, digest: !t.digest() });
         }
     }
 
     /// Asks whoever was seen last to have another list, once lists differ for long.
     pub fn tick(&mut self, t: &mut Tables) {
         let Some(differs) = &self.differs else { return };
-        let due = t.now.ms_since(differs.since) >= DIFFERS_MS && t.now >= self.next_pull;
+        let due = t.now.ms_since(differs.since) >= patience_ms(t) && t.now >= self.next_pull;
         if due && differs.digest != t.digest() && !t.own.leaving {
             let from = differs.from;
-            self.next_pull = t.now.plus_ms(self.wait_ms);
+            self.next_pull = t.now.plus_ms(self.wait_ms.max(patience_ms(t)));
             self.wait_ms = (self.wait_ms * 2).min(AGAIN_MOST_MS);
             self.pull(t, from, Carry::Best(0));
         }
@@ -111,7 +130,7 @@ impl Syncing {
 
     /// Something new was learnt: pulling pays.
     pub fn learnt(&mut self) {
-        self.wait_ms = AGAIN_MS;
+        self.wait_ms = DIFFERS_MS;
     }
 
     /// Answers a pull the way it came.
@@ -139,6 +158,10 @@ impl Syncing {
             self.missing(t, from);
         }
     }
+}
+
+fn patience_ms(t: &Tables) -> u64 {
+    DIFFERS_MS + DIFFERS_A_NODE_MS * t.roster.len() as u64
 }
 
 /// A list in parts that travel: large ones on a channel, else datagrams, and not too many of them.

@@ -2,7 +2,7 @@
 
 use crate::node::outbox::Outbox;
 use crate::node::own::Own;
-use crate::node::roster::{Roster, stamp_checksum};
+use crate::node::roster::{Roster, digest_of};
 use crate::node::routes::{Routes, Way};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -43,10 +43,10 @@ impl Tables {
         self.roster.shown_name(id, (self.own.id, &self.own.record.name))
     }
 
-    /// A checksum over the records of the living, this node's among them: whoever has the same one
+    /// A sum over the records of the living, this node's among them: whoever has the same one
     /// has the same list.
     pub fn digest(&self) -> u32 {
-        self.roster.digest() ^ stamp_checksum(self.own.id, &self.own.record)
+        self.roster.digest().wrapping_add(digest_of(self.own.id, &self.own.record))
     }
 
     /// Live nodes other than `except`, in random order.
