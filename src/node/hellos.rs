@@ -2,7 +2,7 @@
 
 use crate::node::admission::Admission;
 use crate::node::contacts::{Contacts, hello, send};
-use crate::node::outbox::Notice;
+use crate::node::outbox::{Notice, Occasion};
 use crate::node::roster::{Put, is_private};
 use crate::node::routes::Way;
 use crate::node::tables::Tables;
@@ -61,6 +61,12 @@ impl Hellos {
             self.pending.len() >= PENDING_HELLOS && !self.pending.contains_key(&header.sender);
         if !is_for_us || header.sender == t.own.id {
             t.own.count("hellos for others");
+            // One that we lost looks for somebody else here: now we know where it is.
+            let lost = t.roster.get(header.sender).is_some_and(|peer| peer.state != State::Alive);
+            if lost && self.admission.may_answer(t.now, way.address) {
+                let why = Occasion::Remembered;
+                self.contacts.contact(t, way.address, header.sender, Intent::Return, why);
+            }
             return;
         }
         if full || !self.admission.may_answer(t.now, way.address) {

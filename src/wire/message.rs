@@ -23,7 +23,7 @@ pub struct Envelope {
     /// Spare room: how long ago the sender's herd heard other nodes; see [`Ages`].
     #[cbor(n(2), with = "minicbor::bytes")]
     pub ages: Vec<u8>,
-    /// A checksum over the records of the living the sender knows: where it differs for long,
+    /// A digest of the list of the living the sender knows: where it differs for long,
     /// records are missing on one side.
     #[n(3)]
     pub digest: Option<u32>,

@@ -6,7 +6,7 @@ use herd::wire::ids::NodeId;
 use herd::wire::info::{NodeInfo, State, TraceRow};
 use herd::wire::limits::NODES;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A false "down" may last so long, milliseconds.
 pub const FALSE_DOWN_MS: u64 = 2_000;
@@ -182,6 +182,8 @@ impl Amplification {
 #[derive(Default)]
 pub struct Shown {
     states: BTreeMap<(MachineId, NodeId), (State, u64)>,
+    /// Where each last listed the others to be.
+    addresses: BTreeMap<(MachineId, NodeId), IpAddr>,
     /// When who first showed whom down, in order.
     pub downs: Vec<(u64, MachineId, NodeId)>,
 }
@@ -203,6 +205,8 @@ impl Shown {
     ) -> Result<(), String> {
         let listed: BTreeSet<NodeId> = rows.iter().map(|row| row.id).collect();
         self.states.retain(|(of, id), _| *of != observer || listed.contains(id));
+        let told = |row: &NodeInfo| Some(((observer, row.id), row.internal_ip?));
+        self.addresses.extend(rows.iter().filter_map(told));
         for row in rows.iter().skip(1) {
             let known = self.states.get(&(observer, row.id));
             if known.is_some_and(|(state, _)| *state == row.state) {
@@ -237,8 +241,10 @@ impl Shown {
         self.states.iter().filter(move |(_, (state, _))| accused(state)).map(|(pair, _)| *pair)
     }
 
-    pub fn knows(&self, observer: MachineId, id: NodeId) -> bool {
-        self.states.contains_key(&(observer, id))
+    /// Whether `observer` knows that node, and that it is at this address.
+    pub fn knows(&self, observer: MachineId, id: NodeId, at: IpAddr) -> bool {
+        let listed = self.addresses.get(&(observer, id));
+        self.states.contains_key(&(observer, id)) && listed.is_none_or(|listed| *listed == at)
     }
 
     fn down(&self) -> Vec<(MachineId, NodeId, u64)> {

@@ -51,11 +51,13 @@ impl World {
         false
     }
 
-    /// Whether one of the two can start a conversation with the other, and knows it.
+    /// Whether one of the two can start a conversation with the other, and knows it and where it is:
+    /// of a node that moved, whoever it cannot reach itself knows only by others.
     fn is_neighbour(&self, one: MachineId, other: MachineId, ids: &[Option<NodeId>]) -> bool {
         let starts = |from: MachineId, to: MachineId| {
             let hosts = (self.machines[from].host, self.machines[to].host);
-            let known = ids[to].is_some_and(|id| self.checkers.shown.knows(from, id));
+            let at = self.net.hosts[hosts.1].address.into();
+            let known = ids[to].is_some_and(|id| self.checkers.shown.knows(from, id, at));
             known && self.net.is_outward(hosts.0, hosts.1)
         };
         starts(one, other) || starts(other, one)
