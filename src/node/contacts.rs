@@ -111,9 +111,14 @@ impl Contacts {
                 known.id = NodeId::ANYBODY;
                 known.next = t.now;
                 known.wait_ms = AGAIN_MS;
-                if known.why != Occasion::Home {
-                    known.why = why;
-                }
+                known.why = match (known.why, why) {
+                    (Occasion::Home, _) => Occasion::Home,
+                    // Two wait for it, each as long as it wants.
+                    (Occasion::Typed { until }, Occasion::Typed { until: other }) => {
+                        Occasion::Typed { until: until.max(other) }
+                    }
+                    _ => why,
+                };
             }
             return;
         }

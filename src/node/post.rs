@@ -8,6 +8,7 @@ use crate::node::outbox::{Carry, Channel, Send};
 use crate::node::planted::Bug;
 use crate::node::roster::Opened;
 use crate::node::routes::Way;
+use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
 use crate::wire::ids::NodeId;
@@ -189,24 +190,24 @@ impl Node {
         if to == self.t.own.id {
             return;
         }
-        let encoded = codec::encode(&envelope(&body, Vec::new(), None)).len();
-        let fits = encoded + OVERHEAD_BYTES <= DATAGRAM_BYTES;
-        match carry {
-            Carry::At(way) if fits => self.send_datagram(to, &body, way),
-            Carry::Best(attempt) if fits => {
-                if let Some(way) = self.t.way(to, attempt) {
-                    self.send_datagram(to, &body, way);
-                }
-            }
-            Carry::Channel(Some(channel)) => self.send_on(Some(channel), to, &body, fits),
-            Carry::Channel(None) if fits => self.transmit(Send { to, body, carry: Carry::Best(0) }),
-            _ => self.send_on(None, to, &body, fits),
+        let rider = rider(&self.t, &body);
+        let letter = envelope(&body, Vec::new(), None);
+        let fits = letter.body.len() + ENVELOPE_BYTES + OVERHEAD_BYTES <= DATAGRAM_BYTES;
+        let attempt = match carry {
+            Carry::At(way) if fits => return self.send_datagram(to, letter, rider, way),
+            Carry::Best(attempt) if fits => attempt,
+            Carry::Channel(None) if fits => 0,
+            Carry::Channel(channel) => return self.send_on(channel, to, letter, fits),
+            _ => return self.send_on(None, to, letter, fits),
+        };
+        if let Some(way) = self.t.way(to, attempt) {
+            self.send_datagram(to, letter, rider, way);
         }
     }
 
-    fn send_on(&mut self, channel: Option<Channel>, to: NodeId, body: &Body, fits: bool) {
+    fn send_on(&mut self, channel: Option<Channel>, to: NodeId, letter: Envelope, fits: bool) {
         let t = &mut self.t;
-        let bytes = codec::encode(&envelope(body, Vec::new(), None));
+        let bytes = codec::encode(&letter);
         let posted = match channel {
             Some(channel) => self.links.post_on(t, channel, to, bytes),
             None => Err(bytes),
@@ -214,32 +215,22 @@ impl Node {
         let posted = posted.or_else(|bytes| self.links.post(t, to, bytes));
         if posted.is_err() {
             match self.t.way(to, 0).filter(|_| fits) {
-                Some(way) => self.send_datagram(to, body, way),
+                Some(way) => self.send_datagram(to, letter, Rider::None, way),
                 None => self.t.own.count("messages without a way"),
             }
         }
     }
 
-    fn send_datagram(&mut self, to: NodeId, body: &Body, way: Way) {
+    fn send_datagram(&mut self, to: NodeId, mut letter: Envelope, rider: Rider, way: Way) {
         let t = &mut self.t;
-        // A home hears many and answers every second; what it knows it tells its own home as well.
-        // Who has no home tells everybody in turn.
-        let tells_ages = match body {
-            Body::HeartbeatAnswer(_) => true,
-            Body::Heartbeat(_) => t.own.phoned_until > t.now,
-            Body::Swim(_) => !t.own.is_watched(t.now),
-            _ => false,
-        };
-        let plain = match body {
-            _ if tells_ages => {
-                let used = OVERHEAD_BYTES + ENVELOPE_BYTES + body.encode().len();
-                let ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
-                let digest = t.digest();
-                codec::encode(&envelope(body, ages, Some(digest)))
-            }
-            Body::Swim(_) => codec::encode(&envelope(body, Vec::new(), Some(t.digest()))),
-            _ => codec::encode(&envelope(body, Vec::new(), None)),
-        };
+        if rider != Rider::None {
+            letter.digest = Some(t.digest());
+        }
+        if rider == Rider::Ages {
+            let used = OVERHEAD_BYTES + ENVELOPE_BYTES + letter.body.len();
+            letter.ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
+        }
+        let plain = codec::encode(&letter);
         let header = Header::new(Kind::Sealed, to, t.own.id);
         let random = t.random.random();
         let start = t.own.record.generation.start_counter();
@@ -247,6 +238,26 @@ impl Node {
             let bytes = key.seal(&header, counter, random, &plain);
             t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }
+    }
+}
+
+/// What rides in the spare room of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rider {
+    None,
+    Digest,
+    Ages,
+}
+
+/// A home hears many and answers every second; what it knows it tells its own home as well. Who
+/// has no home tells everybody in turn.
+fn rider(t: &Tables, body: &Body) -> Rider {
+    match body {
+        Body::HeartbeatAnswer(_) => Rider::Ages,
+        Body::Heartbeat(_) if t.own.phoned_until > t.now => Rider::Ages,
+        Body::Swim(_) if !t.own.is_watched(t.now) => Rider::Ages,
+        Body::Swim(_) => Rider::Digest,
+        _ => Rider::None,
     }
 }
 

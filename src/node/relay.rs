@@ -326,8 +326,12 @@ impl Relay {
     }
 
     pub fn contact_failed(&mut self, t: &mut Tables, address: SocketAddr, failure: &Failure) {
+        self.fail_parked(t, failure, |parked| parked.address == address);
+    }
+
+    fn fail_parked(&mut self, t: &mut Tables, failure: &Failure, over: impl Fn(&Parked) -> bool) {
         let (over, parked): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.parked).into_iter().partition(|p| p.address == address);
+            std::mem::take(&mut self.parked).into_iter().partition(over);
         self.parked = parked;
         for Parked { client, request, .. } in over {
             let node = match &request.scope {
@@ -376,17 +380,11 @@ impl Relay {
             let text = format!("no answer within {} s{}", wait_ms.div_ceil(1_000), hint(t, id));
             self.give_up(t, number, id, Failure::new(ErrorCode::NoAnswer, text));
         }
-        // Contacts end by themselves a little earlier; this is for one that was displaced.
-        let late: Vec<SocketAddr> = self
-            .parked
-            .iter()
-            .filter(|parked| parked.deadline.plus_ms(500) <= now)
-            .map(|parked| parked.address)
-            .collect();
-        for address in late {
+        while let Some(late) = self.parked.iter().find(|parked| parked.deadline <= now) {
+            let address = late.address;
             let text = format!("no daustd answers at {address}");
             let failure = Failure::new(ErrorCode::Unreachable, text);
-            self.contact_failed(t, address, &failure);
+            self.fail_parked(t, &failure, |one| one.deadline <= now && one.address == address);
         }
     }
 
@@ -394,7 +392,7 @@ impl Relay {
         let waiting = self.waiting.values().flat_map(|waiting| {
             waiting.targets.values().map(|target| target.next.min(waiting.deadline))
         });
-        let parked = self.parked.iter().map(|parked| parked.deadline.plus_ms(500));
+        let parked = self.parked.iter().map(|parked| parked.deadline);
         waiting.chain(parked).min()
     }
 }

@@ -167,3 +167,20 @@ fn votes_of_a_verdict() {
         assert_eq!(mesh.state(VICTIM, subject.id), Some(state), "{count} votes");
     }
 }
+
+/// Two that wait for one address wait as long as each wants.
+#[test]
+fn waits_for_an_address_end_apart() {
+    let mut mesh = alone();
+    let nobody = || Scope::Node("10.9.9.9".to_string());
+    for (number, timeout_ms) in [(901, 3_000), (902, 1_000)] {
+        let request = Request { number, scope: nobody(), command: Command::Ping, timeout_ms };
+        mesh.turn(VICTIM, Some(Input::Request { client: ClientId(1), request }));
+    }
+    mesh.run_ms(1_200);
+    assert_eq!(mesh.parts(VICTIM, 902).len(), 1, "the short wait is over");
+    assert!(mesh.parts(VICTIM, 901).is_empty(), "the long one goes on");
+    mesh.run_ms(2_000);
+    let Reply::Error(failure) = &mesh.parts(VICTIM, 901)[0].reply else { panic!("no failure") };
+    assert_eq!(failure.detail, "no daustd answers at 10.9.9.9:4040");
+}
