@@ -1,7 +1,7 @@
 //! Requests of other nodes, carried out here, each once: a repeated ask gets the answer again.
 
 use crate::node::execute::execute;
-use crate::node::outbox::{Carry, Channel};
+use crate::node::outbox::Carry;
 use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::codec;
@@ -22,6 +22,8 @@ struct Executed {
     answers: Vec<Answer>,
     bytes: usize,
     until: Time,
+    /// How often it was asked for.
+    asked: usize,
 }
 
 #[derive(Default)]
@@ -35,14 +37,13 @@ pub struct Answerer {
 }
 
 impl Answerer {
-    /// Another node asks.
-    pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, channel: Option<Channel>) {
+    /// Another node asks; `back` is the way it came.
+    pub fn asked(&mut self, t: &mut Tables, from: NodeId, ask: Ask, back: Carry) {
         let request = RequestId { origin: from, number: ask.number };
         if self.seen.contains(&request) && !self.executed.contains_key(&request) {
             t.own.count("asks repeated too late");
             return;
         }
-        let carry = Carry::Channel(channel);
         if !self.executed.contains_key(&request) || t.own.has(Bug::ExecutedAgain) {
             if self.executed.len() >= REQUESTS || self.kept_bytes >= KEPT_ANSWERS_BYTES {
                 // Not carried out, so not remembered: a repeat may fare better.
@@ -50,7 +51,7 @@ impl Answerer {
                 let text = format!("its limit of {REQUESTS} requests under way is reached");
                 let reply = Reply::Error(Failure::new(ErrorCode::Limit, text));
                 let answer = Answer { number: ask.number, part: 0, last: true, reply };
-                t.out.carry(from, Body::Answer(answer), carry);
+                t.out.carry(from, Body::Answer(answer), back);
                 return;
             }
             #[cfg(feature = "testing")]
@@ -58,7 +59,13 @@ impl Answerer {
             let answers = execute(t, &ask.command);
             self.remember(t, request, ask.wait_ms, answers);
         }
-        let Some(executed) = self.executed.get(&request) else { return };
+        let Some(executed) = self.executed.get_mut(&request) else { return };
+        // Who asks again did not get the answer: it goes by another way every other time.
+        let carry = match back {
+            Carry::At(_) if executed.asked % 2 == 1 => Carry::Best(executed.asked / 2),
+            _ => back,
+        };
+        executed.asked += 1;
         for answer in executed.answers.clone() {
             t.out.carry(from, Body::Answer(answer), carry);
         }
@@ -82,7 +89,7 @@ impl Answerer {
         self.see(request, t.now);
         // A late duplicate may still be on its way when the asker has given up.
         let until = t.now.plus_ms(wait_ms.min(ANSWER_MAX_MS) + ANSWER_MS);
-        self.executed.insert(request, Executed { answers, bytes, until });
+        self.executed.insert(request, Executed { answers, bytes, until, asked: 0 });
     }
 
     fn see(&mut self, request: RequestId, now: Time) {

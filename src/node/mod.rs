@@ -316,7 +316,7 @@ impl Node {
             Body::ProbeAnswer(_) => {}
             Body::Vote(vote) => self.votes.asked(t, from, vote),
             Body::Ballot(ballot) => self.votes.answered(t, from, ballot),
-            Body::Ask(ask) => self.answerer.asked(t, from, ask, came.channel),
+            Body::Ask(ask) => self.answerer.asked(t, from, ask, came.back()),
             Body::Answer(answer) => self.relay.answered(t, from, answer),
             Body::Undead(undead) if undead.generation >= t.own.record.generation => {
                 self.members.renew(t, undead.generation);
