@@ -2,7 +2,7 @@
 //! invented nodes costs little and pushes nobody out.
 
 use crate::wire::limits::{
-    HELLO_SOURCES, HELLOS_PER_SECOND, HELLOS_PER_SOURCE, NEW_IDS_PER_MINUTE,
+    HELLO_SOURCES, HELLOS_PER_ADDRESS, HELLOS_PER_SECOND, HELLOS_PER_SOURCE, NEW_IDS_PER_MINUTE,
 };
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Default)]
 pub struct Admission {
     sources: BTreeMap<SocketAddr, (Time, u32)>,
+    addresses: BTreeMap<IpAddr, (Time, u32)>,
     new_ids: BTreeMap<IpAddr, (Time, u32)>,
     answered: (Time, u32),
 }
@@ -23,20 +24,16 @@ impl Admission {
         }
         if self.sources.len() >= HELLO_SOURCES {
             self.sources.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
+            self.addresses.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
         }
         if self.answered.1 >= HELLOS_PER_SECOND || self.sources.len() >= HELLO_SOURCES {
             return false;
         }
-        let count = self.sources.entry(source).or_insert((now, 0));
-        if now.ms_since(count.0) >= 1_000 {
-            *count = (now, 0);
-        }
-        if count.1 >= HELLOS_PER_SOURCE {
-            return false;
-        }
-        count.1 += 1;
-        self.answered.1 += 1;
-        true
+        // The address first: one host with many ports takes no more places than that.
+        let may = is_below(&mut self.addresses, now, source.ip(), HELLOS_PER_ADDRESS)
+            && is_below(&mut self.sources, now, source, HELLOS_PER_SOURCE);
+        self.answered.1 += u32::from(may);
+        may
     }
 
     /// At most so many ids made known by one source address in a minute.
@@ -49,4 +46,14 @@ impl Admission {
         count.1 += 1;
         count.1 <= NEW_IDS_PER_MINUTE
     }
+}
+
+/// Counts one more for this key, unless it had so many within a second.
+fn is_below<K: Ord>(counts: &mut BTreeMap<K, (Time, u32)>, now: Time, key: K, most: u32) -> bool {
+    let count = counts.entry(key).or_insert((now, 0));
+    if now.ms_since(count.0) >= 1_000 {
+        *count = (now, 0);
+    }
+    count.1 += 1;
+    count.1 <= most
 }

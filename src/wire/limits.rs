@@ -63,6 +63,8 @@ pub const PENDING_HELLOS: usize = 256;
 pub const HELLOS_PER_SECOND: u32 = 256;
 /// Hellos answered in one second for one source address and port.
 pub const HELLOS_PER_SOURCE: u32 = 4;
+/// The same for one address, whatever its ports: one host alone fills no table of ours.
+pub const HELLOS_PER_ADDRESS: u32 = 64;
 /// Sources counted for the limits of hellos; while so many greet, others wait.
 pub const HELLO_SOURCES: usize = 1_024;
 /// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
@@ -160,6 +162,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("pending hellos", PENDING_HELLOS as u64, ""),
     ("hellos", HELLOS_PER_SECOND as u64, "a second"),
     ("hellos a source", HELLOS_PER_SOURCE as u64, "a second"),
+    ("hellos an address", HELLOS_PER_ADDRESS as u64, "a second"),
     ("hello sources", HELLO_SOURCES as u64, ""),
     ("contacts", CONTACTS as u64, ""),
     ("heartbeat", HEARTBEAT_MS, "ms"),

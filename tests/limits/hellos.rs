@@ -27,11 +27,24 @@ fn hellos_of_one_source() {
 #[test]
 fn hellos_of_all_sources() {
     let mut mesh = alone();
-    for port in 0..HELLOS_PER_SECOND as u16 {
-        assert!(greet(&mut mesh, &who(0), address(1, 100 + port)).is_some(), "{port}");
+    for number in 0..HELLOS_PER_SECOND as u16 {
+        let from = address(2 + number as usize / 50, 100 + number);
+        assert!(greet(&mut mesh, &who(0), from).is_some(), "{number}");
     }
     assert!(greet(&mut mesh, &who(0), address(1, 99)).is_none());
     assert_eq!(mesh.counter(VICTIM, AT_LIMITS), 1);
+    mesh.run_ms(1_000);
+    assert!(greet(&mut mesh, &who(0), address(1, 99)).is_some());
+}
+
+#[test]
+fn hellos_of_one_address() {
+    let mut mesh = alone();
+    for port in 0..HELLOS_PER_ADDRESS as u16 {
+        assert!(greet(&mut mesh, &who(0), address(1, 100 + port)).is_some(), "{port}");
+    }
+    assert!(greet(&mut mesh, &who(0), address(1, 99)).is_none());
+    assert!(greet(&mut mesh, &who(0), address(2, 99)).is_some(), "another is answered");
     mesh.run_ms(1_000);
     assert!(greet(&mut mesh, &who(0), address(1, 99)).is_some());
 }
