@@ -28,8 +28,6 @@ const ASK_AGAIN_MS: u64 = 350;
 /// Tries of one look, each waiting a little longer than the one before.
 const LOOK_TRIES: u32 = 6;
 const LOOK_GROWS_MS: u64 = 25;
-/// The try that goes by a stream: perhaps only datagrams are lost. Early enough for its handshakes.
-const STREAM_TRY: u32 = 3;
 /// Tries of our own look before others are asked.
 const TRIES_BEFORE_ASKING: u32 = 2;
 /// Ballots open at once, and inquiries for others; more wait for the next failed probe.
@@ -251,10 +249,7 @@ impl Votes {
         for (id, look) in &mut self.looks {
             if look.next <= t.now && look.tries < LOOK_TRIES {
                 let nonce = t.random.random();
-                let carry = match look.tries {
-                    STREAM_TRY => Carry::Stream,
-                    tries => Carry::Best(tries as usize),
-                };
+                let carry = Carry::Best(look.tries as usize);
                 t.out.carry(*id, Body::Probe(Nonce { nonce }), carry);
                 look.tries += 1;
                 let growing_ms = u64::from(look.tries) * LOOK_GROWS_MS;

@@ -61,7 +61,6 @@ promises! {
     loss_hour_at_20: loss::hour_at_20, 2;
     loss_ten_minutes_at_30: loss::ten_minutes_at_30, 3;
     loss_disorder: loss::disorder, 3;
-    loss_of_datagrams_only: loss::datagrams_only, 5;
     pause_one: pause::one, 5;
     pause_stutter: pause::stutter, 5;
     pause_all: pause::all, 5;

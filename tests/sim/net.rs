@@ -80,8 +80,6 @@ pub struct Net {
     segments: Vec<Segment>,
     pub link: Link,
     cuts: BTreeSet<(HostId, HostId)>,
-    /// Hosts behind a firewall that lets no datagram through.
-    pub without_datagrams: BTreeSet<HostId>,
     /// The links the last walk crossed.
     pub path: Vec<(HostId, HostId)>,
 }
@@ -96,7 +94,6 @@ impl Net {
             segments: vec![top],
             link: Link::LAN,
             cuts: BTreeSet::new(),
-            without_datagrams: BTreeSet::new(),
             path: Vec::new(),
         }
     }
@@ -237,10 +234,6 @@ impl Net {
     ) -> Option<u64> {
         self.path.push((from, to));
         if !self.is_open(from, to) {
-            return None;
-        }
-        let walled = |host| self.without_datagrams.contains(host);
-        if protocol == Protocol::Udp && (walled(&from) || walled(&to)) {
             return None;
         }
         let link = self.link;

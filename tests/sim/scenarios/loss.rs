@@ -34,16 +34,3 @@ pub fn disorder(world: &mut World) {
     require_all_ping(world, ids[2]);
     require_nobody_down(world, 0, &[]);
 }
-
-/// Where only datagrams are lost, streams still tell who lives: nobody is called down.
-pub fn datagrams_only(world: &mut World) {
-    let ids = herd(world, 6);
-    world.run_ms(5_000);
-    let since_us = world.now_us;
-    let host = world.machines[ids[3]].host;
-    world.net.without_datagrams.insert(host);
-    world.run_ms(60_000);
-    require_nobody_down(world, since_us, &[]);
-    world.net.without_datagrams.clear();
-    world.require_agreement(10_000);
-}
