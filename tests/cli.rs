@@ -348,6 +348,15 @@ fn watch_prints_at_once_and_ends_with_the_daemon() {
     assert!(String::from_utf8(output.stderr).unwrap().starts_with(NOT_RUNNING));
 }
 
+#[test]
+fn watch_ends_when_it_was_told_to() {
+    let (wait, go) = std::sync::mpsc::channel::<()>();
+    let go = std::sync::Mutex::new(go);
+    let fake = Fake::serving(move |_stream| drop(go.lock().unwrap().recv()));
+    assert_eq!(fake.daust("-t 0.2 watch"), (String::new(), String::new(), 0));
+    drop(wait);
+}
+
 /// `script` is the terminal here.
 #[test]
 fn on_a_terminal_answers_are_shown_as_they_arrive() {

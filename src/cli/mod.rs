@@ -15,6 +15,7 @@ use crate::wire::reply::ErrorCode;
 use options::{Options, Request};
 use screen::Screen;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 /// All asked nodes answered well.
 const WELL: i32 = 0;
@@ -68,7 +69,7 @@ fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
     let path = options.socket.clone().map_or_else(path::socket, Ok);
     let outcome = path.and_then(|path| Connection::open(&path)).and_then(|mut daemon| {
         match (&asked.command, &asked.scope) {
-            (Command::Watch, _) => watch(&mut daemon, screen),
+            (Command::Watch, _) => watch(&mut daemon, options.timeout_ms, screen),
             (_, Scope::All) => ask_all(&mut daemon, asked, options, screen),
             _ => ask::one(&mut daemon, asked, options.timeout_ms).map(|answers| {
                 answers.iter().for_each(|answer| screen.answer(&asked.scope, answer));
@@ -95,11 +96,18 @@ fn no_daemon(screen: &mut Screen, error: &Error) -> i32 {
     NO_DAEMON
 }
 
-/// Prints events until the daemon goes away; an interrupt ends the process the usual way.
-fn watch(daemon: &mut Connection, screen: &mut Screen) -> Result<(), Error> {
+/// Prints events until the daemon goes away, or for as long as `-t` says; an interrupt ends the
+/// process the usual way.
+fn watch(daemon: &mut Connection, timeout_ms: u64, screen: &mut Screen) -> Result<(), Error> {
     let number = daemon.subscribe()?;
+    let wait = Duration::from_millis(timeout_ms);
+    let end = (timeout_ms > 0).then(|| Instant::now() + wait);
     while screen.is_open() {
-        let Some(part) = daemon.next(None)? else { continue };
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            break;
+        }
+        let Some(part) = daemon.next(left)? else { continue };
         if part.number != number {
             continue;
         }

@@ -43,6 +43,8 @@ pub fn ages(t: &mut Tables, room_bytes: usize) -> Vec<u8> {
 const SILENT_MS: u64 = 2_000;
 
 const LOOK_MS: u64 = 200;
+/// Who heard nobody for so long is itself cut off: some word comes every second.
+const DEAF_MS: u64 = 4_000;
 
 /// Asks for a look at one such node now and then.
 pub fn look_at_silent(t: &mut Tables) {
@@ -50,6 +52,10 @@ pub fn look_at_silent(t: &mut Tables) {
         return;
     }
     t.next_look = t.now.plus_ms(LOOK_MS);
+    let heard = t.roster.live().filter_map(|(_, peer)| peer.heard_here).max();
+    if heard.is_some_and(|at| t.now.ms_since(at.max(t.awake_since)) >= DEAF_MS) {
+        t.out.notice(Notice::CutOff);
+    }
     let silent_ms = SILENT_MS * (1 + t.roster.len() / AGES) as u64;
     let own = t.own.id;
     let silent = |(_, peer): &(NodeId, &Peer)| {

@@ -95,7 +95,7 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         rtt_us: t.routes.rtt_us(id),
         heard_by: t.name(peer.heard_by),
         generation: record.generation.0,
-        replaced: t.roster.is_replaced(peer),
+        replaced: t.roster.is_replaced(peer, &t.own.record),
     })
 }
 

@@ -10,6 +10,8 @@ use crate::wire::info::State;
 use crate::wire::record::Record;
 use crate::wire::rumor::{Left, Rumor, Subject};
 
+/// A verdict that somebody kept does not outweigh word of its node that is younger than this.
+const HEARD_LATELY_MS: u64 = 3_500;
 /// A rumor about a node is at most about so old: its node was heard then, by somebody.
 const RUMOR_AGE_MS: u64 = 5_000;
 /// A suspect that nobody heard for so long is not on trial, but only remembered.
@@ -34,6 +36,20 @@ impl Members {
                 t.out.notice(Notice::Forget(Subject { id, generation }));
             }
         }
+    }
+
+    /// What somebody kept and tells now. A verdict may be as old as the split that just healed: where
+    /// the herd heard its node lately, it is a reason to look and no more.
+    pub fn told(&mut self, t: &mut Tables, rumor: Rumor) {
+        if let Rumor::Verdict(verdict) = &rumor {
+            let id = verdict.subject.id;
+            let heard = |peer: &Peer| peer.is_live() && peer.age_ms(t.now) < HEARD_LATELY_MS;
+            if t.roster.get(id).is_some_and(heard) {
+                t.out.notice(Notice::ProbeFailed(id));
+                return;
+            }
+        }
+        self.rumor(t, rumor);
     }
 
     /// A record from wherever: checked here. `spread` hands it on if it is new.

@@ -100,6 +100,7 @@ impl Node {
             out: Outbox::default(),
             random,
             ages_from: 0,
+            awake_since: now,
             next_look: now,
         };
         t.out.outputs.extend(keep);
@@ -222,6 +223,7 @@ impl Node {
             return;
         }
         self.awaited = None;
+        self.t.awake_since = now;
         log::warn!(target: "node", "woke up after {}.{} s", slept_ms / 1_000, slept_ms % 1_000 / 100);
         self.t.own.count("sleeps");
         self.votes.clear();
@@ -323,7 +325,7 @@ impl Node {
             }
             Body::Undead(_) => {}
             Body::Taken(taken) => self.taken(&taken),
-            Body::Tell(rumor) => self.members.rumor(t, rumor),
+            Body::Tell(rumor) => self.members.told(t, rumor),
             Body::Unsupported(body) => {
                 if let Some(number) = body.ask {
                     self.relay.unsupported(t, from, number);
@@ -458,7 +460,8 @@ impl Node {
     fn cut_off(&mut self) {
         let t = &mut self.t;
         if t.own.stale_since.is_none() {
-            t.own.stale_since = Some(t.now);
+            let heard = t.roster.iter().filter_map(|(_, peer)| peer.heard_here).max();
+            t.own.stale_since = Some(heard.unwrap_or(t.now).max(t.awake_since));
             let text = "nobody answers: this node is cut off".to_string();
             let id = t.own.id;
             self.event(EventKind::Stale, id, text);

@@ -113,7 +113,7 @@ impl Relay {
         }
         match find(t, text) {
             Ok(id) if id == t.own.id => self.here(t, client, &request, true),
-            Ok(id) if t.roster.get(id).is_some_and(|peer| peer.is_dead()) => {
+            Ok(id) if t.roster.get(id).is_some_and(|peer| peer.is_silent()) => {
                 let why = why_dead(t, id);
                 fail(t, client, request.number, &t.name(id), why, true);
             }
@@ -141,9 +141,9 @@ impl Relay {
         for (id, peer) in t.roster.iter() {
             match peer.state {
                 State::Left => {}
-                State::Down if t.roster.is_replaced(peer) => {}
-                State::Down => dead.push(id),
-                State::Alive | State::Suspect => ask.push(id),
+                State::Down if t.roster.is_replaced(peer, &t.own.record) => {}
+                State::Down if peer.is_silent() => dead.push(id),
+                State::Down | State::Alive | State::Suspect => ask.push(id),
             }
         }
         let stops = request.command == Command::Stop;

@@ -70,6 +70,11 @@ impl Peer {
         matches!(self.state, State::Down | State::Left)
     }
 
+    /// Dead, and it did not speak to us since: there is nobody to ask.
+    pub fn is_silent(&self) -> bool {
+        self.is_dead() && self.heard_here.is_none_or(|at| at <= self.state_since)
+    }
+
     pub fn age_ms(&self, now: Time) -> u64 {
         (now.0 as i64).saturating_sub(self.heard_us).max(0) as u64 / 1_000
     }
@@ -267,17 +272,15 @@ impl Roster {
         }
     }
 
-    /// Whether a dead node's name and address were taken by a live one.
-    pub fn is_replaced(&self, peer: &Peer) -> bool {
-        let address = peer.record.addresses.first();
-        !peer.is_live()
-            && self
-                .names
-                .get(&peer.record.name)
-                .into_iter()
-                .flatten()
-                .map(|id| &self.peers[id])
-                .any(|other| other.is_live() && other.record.addresses.first() == address)
+    /// Whether a dead node's name and address were taken by a live one, perhaps by `own`.
+    pub fn is_replaced(&self, peer: &Peer, own: &Record) -> bool {
+        let took = |record: &Record| {
+            record.name == peer.record.name
+                && record.addresses.first() == peer.record.addresses.first()
+        };
+        let namesakes = self.names.get(&peer.record.name).into_iter().flatten();
+        let others = namesakes.map(|id| &self.peers[id]).filter(|other| other.is_live());
+        !peer.is_live() && (took(own) || others.into_iter().any(|other| took(&other.record)))
     }
 
     /// Whether no new node finds room: the limit is reached and nobody is dead.

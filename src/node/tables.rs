@@ -26,6 +26,8 @@ pub struct Tables {
     pub random: StdRng,
     /// Where in the list of the living the next ages to tell begin.
     pub ages_from: usize,
+    /// Since when this node runs without a sleep.
+    pub awake_since: Time,
     /// When the silent are looked for again.
     pub next_look: Time,
 }

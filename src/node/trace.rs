@@ -44,7 +44,9 @@ pub fn tree(t: &Tables) -> Vec<TraceRow> {
 }
 
 fn is_drawn(t: &Tables, id: NodeId) -> bool {
-    t.roster.get(id).is_some_and(|peer| peer.state != State::Left && !t.roster.is_replaced(peer))
+    t.roster
+        .get(id)
+        .is_some_and(|peer| peer.state != State::Left && !t.roster.is_replaced(peer, &t.own.record))
 }
 
 fn parent_to_draw(t: &Tables, id: NodeId) -> Option<NodeId> {

@@ -3,6 +3,7 @@
 use super::{JOIN_MS, require_nobody_down, typed_herd};
 use crate::machine::MachineId;
 use crate::world::World;
+use herd::wire::ids::NodeId;
 
 pub fn contact(world: &mut World) {
     let ids = world.machines(8);
@@ -30,10 +31,20 @@ fn split(world: &mut World, count: usize, apart: usize, for_ms: u64) -> Vec<Mach
     ids
 }
 
-/// Half and half for two minutes.
+/// Half and half for two minutes. The verdicts of the other side fell on the living: when both meet
+/// again nobody believes them against its own word.
 pub fn halves(world: &mut World) {
-    split(world, 8, 4, 120_000);
+    let ids = split(world, 16, 8, 120_000);
+    let met_us = world.now_us;
     world.require_agreement(30_000);
+    let side = |id: &NodeId| ids[..8].iter().any(|one| world.machines[*one].id == Some(*id));
+    let downs = world.checkers.shown.downs.iter();
+    let own = downs.filter(|(at_us, observer, subject)| {
+        *at_us >= met_us && ids[..8].contains(observer) == side(subject)
+    });
+    if let Some((at_us, observer, subject)) = own.copied().next() {
+        world.fail(format!("{observer} showed {subject} of its side down at {} ms", at_us / 1_000));
+    }
     let healed_us = world.now_us;
     world.run_ms(120_000);
     world.require_agreement(0);
