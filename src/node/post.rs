@@ -263,7 +263,7 @@ fn rider(t: &Tables, body: &Body) -> Rider {
 
 const ASK: u16 = 13;
 
-pub(super) fn envelope(body: &Body, ages: Vec<u8>, digest: Option<u32>) -> Envelope {
+pub(super) fn envelope(body: &Body, ages: Vec<u8>, digest: Option<u64>) -> Envelope {
     Envelope { number: body.number(), body: body.encode(), ages, digest }
 }
 

@@ -110,7 +110,7 @@ pub struct Roster {
     peers: BTreeMap<NodeId, Peer>,
     names: BTreeMap<Name, BTreeSet<NodeId>>,
     next_order: u64,
-    digest: u32,
+    digest: u64,
     /// Forgotten at a limit: the other tables still hold them.
     pub pushed_out: Vec<Subject>,
 }
@@ -248,8 +248,8 @@ impl Roster {
         self.names.get(&name).map(|ids| ids.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// A sum over the records of the living; equal rosters have equal ones.
-    pub fn digest(&self) -> u32 {
+    /// Equal rosters have equal ones.
+    pub fn digest(&self) -> u64 {
         self.digest
     }
 
@@ -397,7 +397,7 @@ impl Peer {
     }
 
     /// What it adds to the roster's digest.
-    fn digest(&self, id: NodeId) -> u32 {
+    fn digest(&self, id: NodeId) -> u64 {
         if self.is_live() { digest_of(id, &self.record) } else { 0 }
     }
 
@@ -457,22 +457,25 @@ fn unname(names: &mut BTreeMap<Name, BTreeSet<NodeId>>, name: &Name, id: NodeId)
 /// Bits of a digest that count.
 const COUNT_BITS: u32 = 10;
 
-/// What one living node adds to a digest: a checksum, and below it 1. So a sum of them says how many
-/// there are, too.
-pub fn digest_of(id: NodeId, record: &Record) -> u32 {
-    stamp_checksum(id, record) << COUNT_BITS | 1
+/// What one living node adds to a digest: a checksum, and below it 1, so that the sum counts, too.
+pub fn digest_of(id: NodeId, record: &Record) -> u64 {
+    stamp_sum(id, record) << COUNT_BITS | 1
 }
 
 /// Whether a list with the digest `other` has fewer nodes than one with `own`.
-pub fn is_shorter(other: u32, own: u32) -> bool {
-    other.wrapping_sub(own) << (u32::BITS - COUNT_BITS) >> (u32::BITS - 1) == 1
+pub fn is_shorter(other: u64, own: u64) -> bool {
+    other.wrapping_sub(own) << (u64::BITS - COUNT_BITS) >> (u64::BITS - 1) == 1
 }
 
 /// Four bytes that change whenever a record does.
 pub fn stamp_checksum(id: NodeId, record: &Record) -> u32 {
-    let mut sum = id.0 ^ record.generation.0.rotate_left(24) ^ record.sequence.rotate_left(48);
-    sum = (sum ^ (sum >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (sum >> 32) as u32
+    (stamp_sum(id, record) >> 32) as u32
+}
+
+fn stamp_sum(id: NodeId, record: &Record) -> u64 {
+    let sum = id.0 ^ record.generation.0.rotate_left(24) ^ record.sequence.rotate_left(48);
+    let sum = (sum ^ (sum >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (sum ^ (sum >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 pub fn is_link_local(address: IpAddr) -> bool {

@@ -35,7 +35,7 @@ struct Differs {
     since: Time,
     last: Time,
     from: NodeId,
-    digest: u32,
+    digest: u64,
 }
 
 pub struct Syncing {
@@ -72,7 +72,7 @@ impl Syncing {
     }
 
     /// A peer's digest of its list arrived.
-    pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u32) {
+    pub fn digest(&mut self, t: &mut Tables, from: NodeId, digest: u64) {
         let patience_ms = patience_ms(t);
         let fresh = |one: &&Differs| t.now.ms_since(one.last) < patience_ms;
         let known = self.differs.as_ref();

@@ -47,7 +47,7 @@ impl Tables {
 
     /// A sum over the records of the living, this node's among them: whoever has the same one
     /// has the same list.
-    pub fn digest(&self) -> u32 {
+    pub fn digest(&self) -> u64 {
         self.roster.digest().wrapping_add(digest_of(self.own.id, &self.own.record))
     }
 

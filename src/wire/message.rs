@@ -26,7 +26,7 @@ pub struct Envelope {
     /// A digest of the list of the living the sender knows: where it differs for long,
     /// records are missing on one side.
     #[n(3)]
-    pub digest: Option<u32>,
+    pub digest: Option<u64>,
 }
 
 /// One body. The number of each is its place in [`Body::number`].

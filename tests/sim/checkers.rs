@@ -18,6 +18,9 @@ pub const HEAL_MS: u64 = 90_000;
 /// network's longest way is added.
 pub const AGE_TOLERANCE_MS: u64 = 1_000;
 
+/// What rounding up adds to an age that passes through some hands.
+const ROUNDED_MS: u64 = 4_000;
+
 #[derive(Default)]
 pub struct Checkers {
     pub requests: Requests,
@@ -145,7 +148,12 @@ impl Ages {
             let true_ms = now_us.saturating_sub(*word_us) / 1_000;
             let tolerance_ms = AGE_TOLERANCE_MS + way_ms;
             let heard_ms = (now_us / 1_000).saturating_sub(row.last_seen_ms);
-            let was_late = |late_us: &u64| heard_ms.abs_diff(late_us / 1_000) <= tolerance_ms;
+            // Hearsay of it is older by what rounding up added.
+            let was_late = |late_us: &u64| {
+                let late_ms = late_us / 1_000;
+                heard_ms <= late_ms + tolerance_ms
+                    && heard_ms + tolerance_ms + ROUNDED_MS >= late_ms
+            };
             if row.last_seen_ms + tolerance_ms < true_ms && !self.late.iter().any(was_late) {
                 return Err(format!(
                     "{} is shown as seen {} ms ago, but nobody heard it for {true_ms} ms",
