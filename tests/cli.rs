@@ -352,7 +352,9 @@ fn watch_prints_at_once_and_ends_with_the_daemon() {
 fn watch_ends_when_it_was_told_to() {
     let (wait, go) = std::sync::mpsc::channel::<()>();
     let go = std::sync::Mutex::new(go);
-    let fake = Fake::serving(move |_stream| drop(go.lock().unwrap().recv()));
+    let fake = Fake::serving(move |_stream| {
+        let _ = go.lock().unwrap().recv();
+    });
     assert_eq!(fake.daust("-t 0.2 watch"), (String::new(), String::new(), 0));
     drop(wait);
 }

@@ -38,18 +38,11 @@ impl Members {
         }
     }
 
-    /// What somebody kept and tells now. A verdict may be as old as the split that just healed: where
-    /// the herd heard its node lately, it is a reason to look and no more.
-    pub fn told(&mut self, t: &mut Tables, rumor: Rumor) {
-        if let Rumor::Verdict(verdict) = &rumor {
-            let id = verdict.subject.id;
-            let heard = |peer: &Peer| peer.is_live() && peer.age_ms(t.now) < HEARD_LATELY_MS;
-            if t.roster.get(id).is_some_and(heard) {
-                t.out.notice(Notice::ProbeFailed(id));
-                return;
-            }
-        }
-        self.rumor(t, rumor);
+    /// Whether the herd heard its node so lately that a verdict somebody kept, perhaps from before a
+    /// split healed, is a reason to look and no more.
+    pub fn heard_lately(&self, t: &Tables, id: NodeId) -> bool {
+        let heard = |peer: &Peer| peer.is_live() && peer.age_ms(t.now) < HEARD_LATELY_MS;
+        t.roster.get(id).is_some_and(heard)
     }
 
     /// A record from wherever: checked here. `spread` hands it on if it is new.

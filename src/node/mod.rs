@@ -325,7 +325,8 @@ impl Node {
             }
             Body::Undead(_) => {}
             Body::Taken(taken) => self.taken(&taken),
-            Body::Tell(rumor) => self.members.told(t, rumor),
+            Body::Tell(Rumor::Verdict(verdict)) => self.verdict(verdict, true),
+            Body::Tell(rumor) => self.members.rumor(t, rumor),
             Body::Unsupported(body) => {
                 if let Some(number) = body.ask {
                     self.relay.unsupported(t, from, number);
@@ -382,7 +383,7 @@ impl Node {
                 }
             }
             Notice::ProbeFailed(id) => self.votes.doubt(t, id),
-            Notice::Verdict(verdict) => self.verdict(verdict),
+            Notice::Verdict(verdict) => self.verdict(verdict, false),
             Notice::AloneDown(subject, reason) => {
                 self.members.down(t, subject, reason.text());
             }
@@ -420,16 +421,22 @@ impl Node {
         }
     }
 
-    fn verdict(&mut self, verdict: Verdict) {
-        let t = &mut self.t;
-        if verdict.subject.id == t.own.id {
-            if verdict.subject.generation == t.own.record.generation {
-                self.members.renew(t, verdict.subject.generation);
+    /// A verdict, passed just now or kept and told.
+    fn verdict(&mut self, verdict: Verdict, told: bool) {
+        let (t, subject) = (&mut self.t, verdict.subject);
+        if subject.id == t.own.id {
+            if subject.generation == t.own.record.generation {
+                self.members.renew(t, subject.generation);
             }
-        } else if self.votes.accepts(t, &verdict)
-            && self.members.down(t, verdict.subject, verdict.reason.text())
-        {
-            self.members.told_end(t, verdict.subject.id, Rumor::Verdict(verdict));
+            return;
+        }
+        if !self.votes.accepts(t, &verdict) {
+            return;
+        }
+        if told && self.members.heard_lately(t, subject.id) {
+            self.votes.doubt(t, subject.id);
+        } else if self.members.down(t, subject, verdict.reason.text()) {
+            self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
         }
     }
 

@@ -72,6 +72,7 @@ fn new_ids_of_one_source() {
     for number in 0..NEW_IDS_PER_MINUTE as usize {
         assert_eq!(refused(&mut mesh, number, 1), None, "{number}");
     }
+    mesh.run_ms(1_000);
     assert_eq!(refused(&mut mesh, 64, 1), Some(Refusal::Crowded));
     assert_eq!(refused(&mut mesh, 65, 2), None, "another address is let in");
     mesh.run_ms(60_000);
