@@ -433,7 +433,7 @@ impl Node {
         if !self.votes.accepts(t, &verdict) {
             return;
         }
-        if told && self.members.heard_lately(t, subject.id) {
+        if told && !t.own.has(Bug::VotesUnchecked) && self.members.heard_lately(t, subject.id) {
             self.votes.doubt(t, subject.id);
         } else if self.members.down(t, subject, verdict.reason.text()) {
             self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
