@@ -5,7 +5,6 @@ use crate::node::boundary::{Kept, Output};
 use crate::node::outbox::Notice;
 use crate::node::post::envelope;
 use crate::node::routes::Way;
-use crate::node::tables::Tables;
 use crate::node::{Node, keeping};
 use crate::wire::codec;
 use crate::wire::header::{Header, Kind};
@@ -15,18 +14,6 @@ use crate::wire::info::State;
 use crate::wire::message::{Body, Envelope, Nonce, Taken, Undead};
 use crate::wire::record::Record;
 use rand::RngExt;
-
-/// The attribute by which a node says, until its next start, whose identity it had.
-const COPY_OF: &str = "copy of";
-
-/// A warning for people about a node that started as a copy of another; empty for all others.
-pub fn warning(t: &Tables, record: &Record) -> String {
-    let value = record.attributes.iter().find(|(key, _)| key == COPY_OF).map(|(_, value)| value);
-    let original = value.and_then(|id| u64::from_str_radix(id, 16).ok()).map(NodeId);
-    original.map_or_else(String::new, |id| {
-        format!("started as a copy of {} (a cloned image?) and drew a new identity", t.name(id))
-    })
-}
 
 impl Node {
     /// Word under the key of a former life: it was under way for long, or another instance lives
@@ -101,9 +88,9 @@ impl Node {
         let outputs = std::mem::take(&mut t.out.outputs);
         let now = t.now;
         let relay = std::mem::take(&mut self.relay);
-        let copied = (COPY_OF.to_string(), t.own.id.to_string());
+        let original = t.own.id;
         *self = Node::new(options, kept, seed, now);
-        self.t.own.change(|record| record.attributes.push(copied));
+        self.t.own.change(|record| record.set_copy_of(original));
         self.relay = relay;
         for (_, record, signed) in former {
             let id = record.id();

@@ -1,6 +1,5 @@
 //! Commands carried out on this node: values in, values out.
 
-use crate::node::clones;
 use crate::node::outbox::Notice;
 use crate::node::tables::Tables;
 use crate::node::trace;
@@ -63,7 +62,7 @@ fn own_info(t: &Tables) -> NodeInfo {
         internal_ip: record.addresses.first().copied(),
         public_ip: record.public_ip,
         state: State::Alive,
-        reason: clones::warning(t, record),
+        reason: warning(t, record),
         hidden: record.hidden,
         parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
         route: "self".to_string(),
@@ -91,7 +90,7 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         last_seen_ms: peer.age_ms(t.now),
         state: peer.state,
         reason: match peer.reason.as_str() {
-            "" => clones::warning(t, record),
+            "" => warning(t, record),
             reason => reason.to_string(),
         },
         hidden: record.hidden,
@@ -101,6 +100,13 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         heard_by: t.name(peer.heard_by),
         generation: record.generation.0,
         replaced: t.roster.is_replaced(peer, &t.own.record),
+    })
+}
+
+/// What people should know of a node that is alive; mostly nothing.
+fn warning(t: &Tables, record: &Record) -> String {
+    record.copy_of().map_or_else(String::new, |id| {
+        format!("started as a copy of {} (a cloned image?) and drew a new identity", t.name(id))
     })
 }
 
