@@ -40,7 +40,7 @@ _daust() {
 _daustd() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='-d --daemon -n --name -i --iface -b --bind -P --port -k --keynode
-        -p --publicface -e --deadend --open-public -l --logfile -S --state-dir -s --socket
+        -p --publicface -e --deadend --open-public --no-sandbox -l --logfile -S --state-dir -s --socket
         -c --config -v --verbose -V --version -h --help'
     COMPREPLY=()
     case $before in

@@ -16,6 +16,7 @@ mod log_sink;
 mod logging;
 pub mod options;
 mod process;
+mod sandbox;
 mod signals;
 pub mod state_file;
 mod store;
@@ -101,7 +102,11 @@ fn start(
     settings: Settings,
     reload: Box<dyn Fn() -> Result<Settings, String>>,
 ) -> Result<(World, Node), String> {
+    let missing = if settings.sandbox { sandbox::enter(&settings) } else { Vec::new() };
     let log = logging::start(settings.log_target(), settings.verbose)?;
+    for sentence in missing {
+        log::warn!("{sentence}");
+    }
     let state = State::open(&settings.state_dir)?;
     if let (Some(sentence), true) = (state.refusal(), settings.detach) {
         eprintln!("daustd: {sentence}");
@@ -117,6 +122,11 @@ fn start(
             .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
     let (listener, file) = control_path::bind(&settings.socket)?;
     let control = control::Control::listen(registry()?, listener, file).map_err(|e| no_poll(&e))?;
+    if settings.sandbox
+        && let Err(why) = sandbox::bound()
+    {
+        log::warn!("the last rights of root stay: {why}");
+    }
     interfaces::check(settings.interface.as_deref())?;
     let interface = settings.interface.clone();
     let watcher = Watcher::start(poll.registry(), interface, settings.bind, event_loop::now());

@@ -63,6 +63,7 @@ pub const TABLE: &[Row] = &[
     row("p", "publicface", Kind::Value, "ADDR", "public ip, instead of what others see"),
     row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
     row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
+    row("", "no-sandbox", Kind::Flag, "", "keep all rights of the process, to debug it"),
     row("l", "logfile", Kind::Value, "PATH", "log here; SIGHUP opens it again"),
     row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
     row("s", "socket", Kind::Value, "PATH", "control socket"),
@@ -80,6 +81,9 @@ pub struct Settings {
     pub public_face: Option<IpAddr>,
     pub deadend: bool,
     pub open_public: bool,
+    pub sandbox: bool,
+    /// The configuration file, which SIGHUP reads again.
+    pub configuration: PathBuf,
     pub logfile: Option<PathBuf>,
     pub state_dir: PathBuf,
     pub socket: PathBuf,
@@ -107,6 +111,7 @@ impl Settings {
             ("publicface", self.public_face != fresh.public_face),
             ("deadend", self.deadend != fresh.deadend),
             ("open-public", self.open_public != fresh.open_public),
+            ("no-sandbox", self.sandbox != fresh.sandbox),
             ("state-dir", self.state_dir != fresh.state_dir),
             ("socket", self.socket != fresh.socket),
             ("consensus_treshold", self.threshold != fresh.threshold),
@@ -192,7 +197,9 @@ pub fn read(arguments: &[String], environment: &Environment) -> Result<Asked, St
         values.entry(key).or_insert(value);
     }
     let verbose = matches.opt_count("v");
-    Ok(Asked::Run(Box::new(settings(&values, typed(&matches), verbose, environment)?)))
+    let mut settings = settings(&values, typed(&matches), verbose, environment)?;
+    settings.configuration = explicit.unwrap_or(settings.configuration);
+    Ok(Asked::Run(Box::new(settings)))
 }
 
 /// What a configuration file with this text, and no option, comes to.
@@ -255,6 +262,8 @@ fn settings(
         public_face: one("publicface").map(|v| address("publicface", v)).transpose()?,
         deadend: flag("deadend"),
         open_public: flag("open-public"),
+        sandbox: !flag("no-sandbox"),
+        configuration: CONFIGURATION.into(),
         logfile: one("logfile").map(|v| absolute(Path::new(v))),
         state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
         socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
