@@ -32,6 +32,9 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(10))
     .with_retries(3);
+/// What was sent and is acknowledged by nobody for so long ends the stream: the address at one end
+/// may be gone.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -294,6 +297,7 @@ impl Streams {
     ) -> io::Result<()> {
         socket.set_nodelay(true)?;
         SockRef::from(&socket).set_tcp_keepalive(&KEEPALIVE)?;
+        SockRef::from(&socket).set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
         let interests = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut socket, Source::Stream(id).token(), interests)?;
         let connection = Connection::new(socket);

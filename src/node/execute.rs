@@ -1,6 +1,7 @@
 //! Commands carried out on this node: values in, values out.
 
 use crate::node::outbox::Notice;
+use crate::node::roster::Peer;
 use crate::node::tables::Tables;
 use crate::node::trace;
 use crate::wire::PROTOCOL_VERSION;
@@ -28,6 +29,9 @@ pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
             trace::tree(t).chunks(ROWS).map(|rows| Reply::Tree(rows.to_vec())).collect()
         }
         Command::TraceNode(text) => vec![match find(t, text) {
+            Ok(id) if t.roster.get(id).is_some_and(Peer::is_silent) => {
+                Reply::Error(why_dead(t, id))
+            }
             Ok(id) => Reply::Path(trace::path(t, id)),
             Err(failure) => Reply::Error(failure),
         }],
@@ -178,6 +182,19 @@ fn unknown(text: &str) -> String {
         String::new()
     };
     format!("no node of this herd is called {text}{wrong}")
+}
+
+/// Why a node is not asked.
+pub fn why_dead(t: &Tables, id: NodeId) -> Failure {
+    let Some(peer) = t.roster.get(id) else {
+        return Failure::new(ErrorCode::UnknownNode, "forgotten");
+    };
+    let seconds = peer.age_ms(t.now) / 1_000;
+    let text = match peer.state {
+        State::Left => format!("left {seconds} s ago"),
+        _ => format!("down for {seconds} s"),
+    };
+    Failure::new(ErrorCode::NoAnswer, text)
 }
 
 /// Whether a node that is known to live, or this one, is meant by what a person typed.

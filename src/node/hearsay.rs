@@ -58,6 +58,7 @@ impl Members {
         }
         let known = t.roster.get(id).map(|peer| peer.record.stamp());
         let parent = t.roster.get(id).and_then(|peer| peer.record.parent);
+        let before = t.roster.get(id).map(|peer| peer.record.addresses.clone()).unwrap_or_default();
         if known.is_some_and(|known| known >= peeked.stamp()) {
             return;
         }
@@ -75,7 +76,8 @@ impl Members {
             }
             Put::Changed => {
                 let rerouted = parent != peeked.parent;
-                t.out.notice(Notice::RecordChanged { id, rerouted });
+                let moved = before.iter().any(|address| !peeked.addresses.contains(address));
+                t.out.notice(Notice::RecordChanged { id, rerouted, moved });
             }
             Put::Full => t.own.count("nodes refused at the limit of known nodes"),
             Put::Same => return,

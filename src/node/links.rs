@@ -20,16 +20,17 @@ use crate::wire::noise::{Read, Session};
 use crate::wire::time::Time;
 use rand::RngExt;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
-const OPEN: u8 = 1;
+pub(super) const OPEN: u8 = 1;
 const DATA: u8 = 2;
 const CREDIT: u8 = 3;
-const CLOSE: u8 = 4;
+pub(super) const CLOSE: u8 = 4;
 /// The channel number that means the link itself.
 const LINK: u32 = 0;
 /// A link that carried nothing for so long is closed by who dialled it.
 const IDLE_MS: u64 = 60_000;
+/// A held link that is gone, or could not be dialled, is dialled again so often.
+const HOLD_AGAIN_MS: u64 = 1_000;
 
 /// What a frame gave the rest of the node.
 pub enum Arrived {
@@ -41,11 +42,13 @@ pub enum Arrived {
 
 #[derive(Default)]
 pub struct Links {
-    links: BTreeMap<StreamId, Link>,
+    pub(super) links: BTreeMap<StreamId, Link>,
     sessions: BTreeMap<NodeId, Channel>,
     next_stream: u64,
     /// The link to this node is held open however idle it is.
-    pub held: Option<NodeId>,
+    held: Option<NodeId>,
+    /// When it is dialled again, should it be gone.
+    next_hold: Time,
 }
 
 impl Links {
@@ -106,16 +109,36 @@ impl Links {
         self.links.values().any(|link| link.peer == Some(id))
     }
 
-    /// Makes sure there is a link to `id`, dialling it.
-    pub fn hold(&mut self, t: &mut Tables, id: NodeId) {
-        self.held = Some(id);
-        if !self.is_linked(id) {
-            self.link_to(t, id);
+    /// From now on there is a link to this node, dialled again whenever it is gone.
+    pub fn hold(&mut self, t: &mut Tables, id: Option<NodeId>) {
+        self.held = id;
+        self.next_hold = t.now;
+        self.dial_held(t);
+    }
+
+    fn dial_held(&mut self, t: &mut Tables) {
+        let Some(id) = self.held.filter(|id| self.next_hold <= t.now && !self.is_linked(*id))
+        else {
+            return;
+        };
+        self.next_hold = t.now.plus_ms(HOLD_AGAIN_MS).on_grid();
+        self.link_to(t, id);
+    }
+
+    /// An address at one end is gone, ours or that of `peer`: so are the links that ended there,
+    /// long before the kernel gives them up.
+    pub fn moved(&mut self, t: &mut Tables, peer: Option<NodeId>) {
+        let ends = |link: &Link| peer.is_none() || link.peer == peer;
+        let gone = self.links.iter().filter(|(_, link)| ends(link)).map(|(id, _)| *id);
+        for stream in gone.collect::<Vec<_>>() {
+            t.out.output(Output::Hangup { stream });
+            self.remove(t, stream);
         }
     }
 
-    /// The node whose link leads to `to`: itself, or the last unhidden one of its ancestors.
-    fn neighbour(&self, t: &Tables, to: NodeId) -> Option<NodeId> {
+    /// The node whose link leads to `to`: itself, or the last unhidden one of its ancestors; our
+    /// parent, where that one and we do not see each other.
+    pub(super) fn neighbour(&self, t: &Tables, to: NodeId) -> Option<NodeId> {
         let mut id = to;
         for _ in 0..HOPS {
             if self.is_linked(id) {
@@ -124,13 +147,14 @@ impl Links {
             let peer = t.roster.get(id)?;
             match peer.record.parent.filter(|_| peer.record.hidden) {
                 Some(parent) if parent != t.own.id => id = parent,
-                _ => return Some(id),
+                _ => break,
             }
         }
-        None
+        let ours = self.held.filter(|parent| *parent != id && self.is_linked(*parent));
+        Some(ours.filter(|_| t.routes.seen_directly(id, t.now).is_none()).unwrap_or(id))
     }
 
-    fn link_to(&mut self, t: &mut Tables, neighbour: NodeId) -> Option<StreamId> {
+    pub(super) fn link_to(&mut self, t: &mut Tables, neighbour: NodeId) -> Option<StreamId> {
         let known = self.links.iter().find(|(_, link)| link.peer == Some(neighbour));
         if let Some((stream, _)) = known {
             return Some(*stream);
@@ -139,8 +163,7 @@ impl Links {
             t.own.count("streams refused at their limit");
             return None;
         }
-        let port = t.roster.get(neighbour)?.record.port;
-        let address = SocketAddr::new(t.way(neighbour, 0)?.address.ip(), port);
+        let address = t.routes.dial(neighbour, &t.own, &t.roster, t.now)?;
         let stream = StreamId(self.next_stream * 2 + 1);
         self.next_stream += 1;
         self.links.insert(stream, Link::new(true, Some(neighbour), t.now));
@@ -227,21 +250,6 @@ impl Links {
         }
     }
 
-    fn forward(&mut self, t: &mut Tables, from: Channel, to: Channel, kind: u8, payload: &[u8]) {
-        if let Some(link) = self.links.get_mut(&to.stream) {
-            link.used = t.now;
-            frame(t, link, to.stream, kind, to.number, payload);
-            if kind == CLOSE {
-                link.forwards.remove(&to.number);
-            }
-        }
-        if kind == CLOSE
-            && let Some(link) = self.links.get_mut(&from.stream)
-        {
-            link.forwards.remove(&from.number);
-        }
-    }
-
     fn open_frame(&mut self, t: &mut Tables, channel: Channel, payload: &[u8]) {
         let Ok((header, first)) = Header::parse(payload) else {
             t.own.count("malformed");
@@ -269,34 +277,6 @@ impl Links {
                 frame(t, link, channel.stream, DATA, channel.number, &reply);
             }
             _ => frame(t, link, channel.stream, CLOSE, channel.number, &[]),
-        }
-    }
-
-    /// A channel for somebody else: handed on towards it, if we relay and the asker is proved.
-    fn open_forward(&mut self, t: &mut Tables, from: Channel, header: Header, first: &[u8]) {
-        let proved = self.links.get(&from.stream).is_some_and(|link| link.proved);
-        let target = self.neighbour(t, header.destination);
-        let target = target.filter(|_| proved && !t.own.record.deadend && header.hops < HOPS);
-        let stream = target.and_then(|id| {
-            self.links.iter().find(|(_, link)| link.peer == Some(id) && link.proved)
-        });
-        let stream = stream.map(|(stream, _)| *stream).filter(|stream| *stream != from.stream);
-        let Some(link) = stream.and_then(|stream| self.links.get_mut(&stream)) else {
-            t.own.count("channels not relayed");
-            if let Some(link) = self.links.get_mut(&from.stream) {
-                frame(t, link, from.stream, CLOSE, from.number, &[]);
-            }
-            return;
-        };
-        let stream = stream.expect("the link was found by it");
-        let number = link.number();
-        link.forwards.insert(number, from);
-        let header = Header { hops: header.hops + 1, ..header };
-        let payload = [&header.to_bytes()[..], first].concat();
-        frame(t, link, stream, OPEN, number, &payload);
-        t.own.count("channels relayed");
-        if let Some(link) = self.links.get_mut(&from.stream) {
-            link.forwards.insert(from.number, Channel { stream, number });
         }
     }
 
@@ -397,8 +377,8 @@ impl Links {
                 t.routes.broke_off(peer);
                 t.out.notice(Notice::ProbeFailed(peer));
             }
-            Closed::Unreachable => t.routes.failed(peer),
-            _ => {}
+            // Nobody is there, or somebody else.
+            _ => t.routes.failed(peer),
         }
     }
 
@@ -451,6 +431,7 @@ impl Links {
     }
 
     pub fn tick(&mut self, t: &mut Tables) {
+        self.dial_held(t);
         let held = self.held;
         let over = |link: &Link| {
             let unproved = !link.proved && t.now.ms_since(link.opened) > 2 * UNPROVED_MS;
@@ -485,6 +466,7 @@ impl Links {
             let idles = link.dialled && (link.peer != self.held || self.held.is_none());
             idles.then(|| link.used.plus_ms(IDLE_MS + 1))
         });
-        ends.min().map(Time::on_grid)
+        let hold = self.held.filter(|id| !self.is_linked(*id)).map(|_| self.next_hold);
+        ends.chain(hold).min().map(Time::on_grid)
     }
 }

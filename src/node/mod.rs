@@ -13,6 +13,7 @@ mod boundary;
 mod clones;
 mod contacts;
 mod execute;
+mod forwards;
 mod goodbye;
 mod hearsay;
 mod hellos;
@@ -258,8 +259,12 @@ impl Node {
             t.own.gateways_met.retain(|at, _| gateways.contains(at));
             self.hellos.contacts.set_gateways(t, gateways);
         }
+        let lost = t.own.options.addresses.iter().any(|address| !own.contains(address));
         if t.own.set_addresses(own) {
             log::info!(target: "node", "own addresses changed");
+            if lost {
+                self.links.moved(t, None);
+            }
             self.nat.moved(t);
             self.homes.phone_now(t);
             t.out.notice(Notice::OwnChanged);
@@ -367,8 +372,11 @@ impl Node {
                 self.sync.learnt();
                 self.keeping.changed(t, id);
             }
-            Notice::RecordChanged { id, rerouted } => {
+            Notice::RecordChanged { id, rerouted, moved } => {
                 self.keeping.changed(t, id);
+                if moved {
+                    self.links.moved(t, Some(id));
+                }
                 if rerouted {
                     self.rerouted(id);
                 }
@@ -409,10 +417,7 @@ impl Node {
             Notice::Stop => self.stop(),
             Notice::Parent(parent) => {
                 self.nat.judge_public(t);
-                self.links.held = parent;
-                if let Some(parent) = parent {
-                    self.links.hold(t, parent);
-                }
+                self.links.hold(t, parent);
                 let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
                 let id = t.own.id;
                 self.event(EventKind::Route, id, text);

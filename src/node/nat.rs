@@ -8,7 +8,7 @@
 use crate::node::boundary::Socket;
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::Bug;
-use crate::node::roster::is_link_local;
+use crate::node::roster::{Peer, is_link_local};
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
@@ -29,6 +29,8 @@ const TRY_MS: u64 = 700;
 /// Tries in which the witness answered and no knock came; and tries in all.
 const TRIES: u32 = 3;
 const TRIES_IN_ALL: u32 = 8;
+/// Looks in vain for a witness before a node behind another is taken for hidden.
+const LOOKS: u32 = 2;
 /// Witnesses whose word decides the public ip, and those whose word is kept until it may count.
 const WITNESSES: usize = 5;
 const WITNESSES_KEPT: usize = 32;
@@ -54,6 +56,8 @@ struct Test {
 pub struct Nat {
     test: Option<Test>,
     next_test: Time,
+    /// Looks in a row that found nobody who answers.
+    vain: u32,
     /// Whether the last test had a strong witness.
     strong: bool,
     /// Under which address others see us.
@@ -67,6 +71,7 @@ impl Nat {
         Nat {
             test: None,
             next_test: now.plus_ms(FIRST_MS),
+            vain: 0,
             strong: false,
             seen: BTreeMap::new(),
             witnesses: VecDeque::new(),
@@ -168,15 +173,18 @@ impl Nat {
             if let Some(witness) = strong.or(any).copied() {
                 let strong = strong.is_some();
                 self.start(t, witness, strong);
+            } else {
+                self.nobody_near(t);
             }
         }
         let Some(test) = self.test.as_mut().filter(|test| test.next <= t.now) else { return };
         test.failed += u32::from(test.tries > 0 && test.answered);
         if test.failed >= TRIES {
-            self.conclude(t, true);
+            self.tested(t, true);
         } else if test.tries >= TRIES_IN_ALL {
             self.test = None;
             self.next_test = t.now.plus_ms(WITNESS_MS).on_grid();
+            self.nobody_near(t);
         } else {
             test.tries += 1;
             test.answered = false;
@@ -185,6 +193,22 @@ impl Nat {
             if let Some(way) = t.routes.direct_way(test.witness, t.now) {
                 t.out.carry(test.witness, body, Carry::At(way));
             }
+        }
+    }
+
+    /// Nobody can be asked, though others live whom everybody can reach: they and we reach each
+    /// other through our gateway's node alone, over a network that goes no further or is not
+    /// translated (yet).
+    fn nobody_near(&mut self, t: &mut Tables) {
+        let far = |(id, peer): (NodeId, &Peer)| {
+            let gateway =
+                may_be_gateway(t, id) || t.own.gateways_met.values().any(|met| *met == id);
+            peer.state == State::Alive && !peer.record.hidden && !gateway
+        };
+        let behind = !t.own.gateways_met.is_empty() && t.roster.live().any(far);
+        self.vain = if behind { self.vain + 1 } else { 0 };
+        if self.vain >= LOOKS {
+            self.conclude(t, true, "nobody beyond the gateway sees it");
         }
     }
 
@@ -217,18 +241,24 @@ impl Nat {
     pub fn knocked(&mut self, t: &mut Tables, from: NodeId, nonce: u64) {
         let current = |test: &&Test| test.nonce == nonce && test.witness == from;
         if self.test.as_ref().filter(current).is_some() {
-            self.conclude(t, false);
+            self.tested(t, false);
         }
     }
 
-    fn conclude(&mut self, t: &mut Tables, hidden: bool) {
-        let hidden = hidden && !t.own.has(Bug::NeverHidden);
+    fn tested(&mut self, t: &mut Tables, hidden: bool) {
         let Some(test) = self.test.take() else { return };
         self.strong = test.strong;
+        let other = if test.strong { ", who sees it under another address" } else { "" };
+        let how = format!("as {} tested{other}", t.name(test.witness));
+        self.conclude(t, hidden, &how);
+    }
+
+    fn conclude(&mut self, t: &mut Tables, hidden: bool, how: &str) {
+        let hidden = hidden && !t.own.has(Bug::NeverHidden);
+        self.vain = 0;
         if t.own.hidden != Some(hidden) {
-            log::info!(target: "nat", "others {} start a conversation with this node, as {} tested{}",
-                if hidden { "cannot" } else { "can" }, t.name(test.witness),
-                if test.strong { ", who sees it under another address" } else { "" });
+            let can = if hidden { "cannot" } else { "can" };
+            log::info!(target: "nat", "others {can} start a conversation with this node: {how}");
         }
         t.own.hidden = Some(hidden);
         if t.own.change(|record| {

@@ -73,10 +73,12 @@ pub enum Notice {
     },
     /// A record arrived that was not known, or a later life.
     Recorded(NodeId),
-    /// A known node's record changed within its life; `rerouted` says that its parent did.
+    /// A known node's record changed within its life; `rerouted` says that its parent did,
+    /// `moved` that an address is gone.
     RecordChanged {
         id: NodeId,
         rerouted: bool,
+        moved: bool,
     },
     /// A record is missing that this node named.
     Missing {

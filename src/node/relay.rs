@@ -4,7 +4,7 @@
 //! number: a node that carried it out already repeats its answer and does nothing twice.
 
 use crate::node::boundary::Output;
-use crate::node::execute::{execute, find, is_alive};
+use crate::node::execute::{execute, find, is_alive, why_dead};
 use crate::node::outbox::{Carry, Occasion};
 use crate::node::planted::Bug;
 use crate::node::tables::Tables;
@@ -73,7 +73,7 @@ impl Relay {
             } else {
                 format!("the longest time-out is {ANSWER_MAX_MS} ms")
             };
-            fail(t, client, request.number, "", Failure::new(ErrorCode::Limit, text), true);
+            fail(t, client, request.number, NOBODY, Failure::new(ErrorCode::Limit, text), true);
             return None;
         }
         if request.command == Command::Watch && request.scope == Scope::Here {
@@ -120,10 +120,10 @@ impl Relay {
             Ok(id) if id == t.own.id => self.here(t, client, &request, true),
             Ok(id) if t.roster.get(id).is_some_and(|peer| peer.is_silent()) => {
                 let why = why_dead(t, id);
-                fail(t, client, request.number, &t.name(id), why, true);
+                fail(t, client, request.number, (&t.name(id), id), why, true);
             }
             Ok(id) => self.ask(t, client, request, vec![id]),
-            Err(failure) => fail(t, client, request.number, "", failure, true),
+            Err(failure) => fail(t, client, request.number, NOBODY, failure, true),
         }
         None
     }
@@ -156,7 +156,7 @@ impl Relay {
         for id in dead {
             let why = why_dead(t, id);
             let name = t.name(id);
-            fail(t, client, request.number, &name, why, false);
+            fail(t, client, request.number, (&name, id), why, false);
         }
         // `all stop`: the others first, then this node.
         if !stops || done {
@@ -343,7 +343,7 @@ impl Relay {
                 Scope::Node(text) => text.clone(),
                 _ => String::new(),
             };
-            fail(t, client, request.number, &node, failure.clone(), true);
+            fail(t, client, request.number, (&node, NodeId::ANYBODY), failure.clone(), true);
         }
     }
 
@@ -382,7 +382,9 @@ impl Relay {
             }
         }
         for (number, id, wait_ms) in over {
-            let text = format!("no answer within {} s{}", wait_ms.div_ceil(1_000), hint(t, id));
+            let (seconds, rest_ms) = (wait_ms / 1_000, wait_ms % 1_000);
+            let rest = if rest_ms == 0 { String::new() } else { format!(".{rest_ms:03}") };
+            let text = format!("no answer within {seconds}{rest} s{}", hint(t, id));
             self.give_up(t, number, id, Failure::new(ErrorCode::NoAnswer, text));
         }
         while let Some(late) = self.parked.iter().find(|parked| parked.deadline <= now) {
@@ -434,18 +436,6 @@ fn address_of(text: &str, port: u16) -> Option<SocketAddr> {
     }
 }
 
-fn why_dead(t: &Tables, id: NodeId) -> Failure {
-    let Some(peer) = t.roster.get(id) else {
-        return Failure::new(ErrorCode::UnknownNode, "forgotten");
-    };
-    let seconds = peer.age_ms(t.now) / 1_000;
-    let text = match peer.state {
-        State::Left => format!("left {seconds} s ago"),
-        _ => format!("down for {seconds} s"),
-    };
-    Failure::new(ErrorCode::NoAnswer, text)
-}
-
 fn hint(t: &Tables, id: NodeId) -> String {
     let Some(peer) = t.roster.get(id) else { return String::new() };
     match (peer.state, peer.record.hidden, peer.record.parent) {
@@ -456,14 +446,18 @@ fn hint(t: &Tables, id: NodeId) -> String {
     }
 }
 
-fn fail(t: &mut Tables, client: ClientId, number: u64, node: &str, failure: Failure, done: bool) {
-    let part = Part {
-        number,
-        node: node.to_string(),
-        id: NodeId::ANYBODY,
-        reply: Reply::Error(failure),
-        last: true,
-        done,
-    };
+/// A failure that is no node's.
+const NOBODY: (&str, NodeId) = ("", NodeId::ANYBODY);
+
+fn fail(
+    t: &mut Tables,
+    client: ClientId,
+    number: u64,
+    (node, id): (&str, NodeId),
+    failure: Failure,
+    done: bool,
+) {
+    let node = node.to_string();
+    let part = Part { number, node, id, reply: Reply::Error(failure), last: true, done };
     t.out.output(Output::Part { client, part });
 }

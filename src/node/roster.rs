@@ -70,9 +70,10 @@ impl Peer {
         matches!(self.state, State::Down | State::Left)
     }
 
-    /// Dead, and it did not speak to us since: there is nobody to ask.
+    /// Left, or down and it did not speak to us since: there is nobody to ask.
     pub fn is_silent(&self) -> bool {
-        self.is_dead() && self.heard_here.is_none_or(|at| at <= self.state_since)
+        let spoke = self.heard_here.is_some_and(|at| at > self.state_since);
+        self.state == State::Left || (self.state == State::Down && !spoke)
     }
 
     pub fn age_ms(&self, now: Time) -> u64 {

@@ -236,6 +236,18 @@ impl Routes {
             .collect()
     }
 
+    /// Where a stream to `id` is dialled: where it was heard directly, or an address that it tells.
+    /// A way through others leads to those others.
+    pub fn dial(&self, id: NodeId, own: &Own, roster: &Roster, now: Time) -> Option<SocketAddr> {
+        let record = &roster.get(id)?.record;
+        let told = self.told(id, record, own).into_iter().map(|way| way.address.ip());
+        let mut found: Vec<IpAddr> =
+            self.seen_directly(id, now).map(|at| at.ip()).into_iter().chain(told).collect();
+        found.dedup();
+        let turn = self.paths.get(&id).map_or(0, |path| path.turn);
+        (!found.is_empty()).then(|| SocketAddr::new(found[turn % found.len()], record.port))
+    }
+
     /// Through which known node `id` is reached, if not directly.
     pub fn through(&self, id: NodeId, own: &Own, roster: &Roster, now: Time) -> Option<NodeId> {
         let first = self.next(id, own, roster, now, 0)?;

@@ -71,6 +71,7 @@ promises! {
     hidden_three_levels: hidden::three_levels, 2;
     hidden_any_kind: hidden::any_kind, 10;
     hidden_gateway: hidden::gateway, 5;
+    hidden_host_only: hidden::host_only, 5;
     hidden_neighbours: hidden::neighbours, 3;
     hidden_rebinding: hidden::rebinding, 5;
     hidden_overlap: hidden::overlap, 3;

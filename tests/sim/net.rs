@@ -58,6 +58,8 @@ pub struct Host {
     pub address: Ipv4Addr,
     inner: Option<(SegmentId, Ipv4Addr)>,
     nat: Nat,
+    /// Whether it lets those inside out; a host-only network goes no further.
+    pub forwards: bool,
     pub up: bool,
     /// Side of a split; packets cross none.
     pub group: u32,
@@ -107,6 +109,7 @@ impl Net {
             address,
             inner: None,
             nat: Nat::new(Kind::LINUX),
+            forwards: true,
             up: true,
             group: 0,
             distance_us: 0,
@@ -289,6 +292,9 @@ impl Net {
                 let from = from.unwrap_or(SocketAddr::new(own, port));
                 delay_us += self.cross(at, next, protocol, rng)?;
                 return self.enter(next, from, to, delay_us, protocol, now_us, rng);
+            }
+            if from.is_some() && !here.forwards {
+                return None;
             }
             let (outer, own_address) = (here.outer, here.address);
             from = Some(match from {

@@ -32,6 +32,7 @@ const NODE: &[&str] = &["clones", "goodbye", "news", "post"];
 const PARTS: &[(&str, &str)] = &[
     ("answerer", "execute"),
     ("execute", "trace"),
+    ("forwards", "links"),
     ("hearsay", "members"),
     ("hellos", "contacts"),
     ("members", "swim"),

@@ -1,6 +1,6 @@
 //! A node behind NAT is a full member, through three levels, from everywhere.
 
-use super::{phone, require_all_ping, require_nobody_down, require_ping};
+use super::{phone, require_all_ping, require_all_version, require_nobody_down, require_ping};
 use crate::machine::MachineId;
 use crate::nat::Kind;
 use crate::world::World;
@@ -30,6 +30,7 @@ fn require_full_members(world: &mut World) {
     world.require_agreement(0);
     for from in 0..world.machines.len() {
         require_all_ping(world, from);
+        require_all_version(world, from);
     }
     let count = world.machines.len();
     for from in 0..count {
@@ -71,6 +72,30 @@ pub fn any_kind(world: &mut World) {
     require_full_members(world);
     world.run_ms(120_000);
     require_full_members(world);
+    require_nobody_down(world, 0, &[]);
+}
+
+/// A hypervisor that lets nobody out: its VM is a full member all the same, and stays one when
+/// the way out is opened.
+pub fn host_only(world: &mut World) {
+    let top = world.machines(3);
+    let vms = world.behind(top[0], Kind::LINUX, &["vm 1", "vm 2"]);
+    world.behind(vms[0], Kind::LINUX, &["container 1"]);
+    phone(world, top[2]);
+    let host = world.machines[top[0]].host;
+    world.net.hosts[host].forwards = false;
+    world.start_all();
+    for forwards in [false, true] {
+        world.net.hosts[host].forwards = forwards;
+        world.run_ms(30_000);
+        require_full_members(world);
+        for vm in &vms {
+            let row = world.list(*vm).remove(0);
+            if !row.hidden || row.parent != world.machines[top[0]].spec.name {
+                world.fail(format!("the VM of a host-only network: {row:?}"));
+            }
+        }
+    }
     require_nobody_down(world, 0, &[]);
 }
 

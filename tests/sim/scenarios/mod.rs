@@ -87,10 +87,19 @@ pub fn require_state(world: &mut World, subject: MachineId, wanted: State, withi
 
 /// `daust all ping` from one machine: all live ones answer, once each, and the others are named.
 pub fn require_all_ping(world: &mut World, from: MachineId) {
-    let parts = world.answer(from, Scope::All, Command::Ping);
+    require_all(world, from, Command::Ping);
+}
+
+/// The same for an answer that no datagram holds.
+pub fn require_all_version(world: &mut World, from: MachineId) {
+    require_all(world, from, Command::Version);
+}
+
+fn require_all(world: &mut World, from: MachineId, command: Command) {
+    let parts = world.answer(from, Scope::All, command.clone());
     let mut answered = BTreeSet::new();
     for part in &parts {
-        if part.reply == Reply::Pong && !answered.insert(part.id) {
+        if !matches!(part.reply, Reply::Error(_)) && !answered.insert(part.id) {
             world.fail(format!("{} answered twice", part.node));
         }
     }
@@ -98,7 +107,10 @@ pub fn require_all_ping(world: &mut World, from: MachineId) {
     let missing: Vec<_> =
         live.filter(|id| world.machines[*id].id.is_none_or(|id| !answered.contains(&id))).collect();
     if !missing.is_empty() || !parts.last().is_some_and(|part| part.done) {
-        world.fail(format!("all ping from {from}: {missing:?} did not answer: {parts:?}"));
+        let failures = parts.iter().filter(|part| matches!(part.reply, Reply::Error(_)));
+        let failures: Vec<_> = failures.map(|part| (&part.node, &part.reply)).collect();
+        let text = format!("all {command:?} from {from}: {missing:?} did not answer: {failures:?}");
+        world.fail(text);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::world::World;
 pub fn lease(world: &mut World) {
     let ids = herd(world, 6);
     world.run_ms(5_000);
+    super::require_all_version(world, ids[1]);
     for subject in [ids[3], ids[0]] {
         world.move_machine(subject);
         let address = world.address(subject).ip();
@@ -19,6 +20,9 @@ pub fn lease(world: &mut World) {
             world.fail("the new address is not known to all");
         }
         super::require_all_ping(world, ids[1]);
+        // The streams of before lead nowhere.
+        super::require_all_version(world, ids[1]);
+        super::require_all_version(world, subject);
         world.run_ms(20_000);
         world.require_agreement(0);
     }
