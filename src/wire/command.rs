@@ -29,6 +29,9 @@ pub enum Command {
     /// Forget a dead node, named as on the command line.
     #[n(8)]
     Forget(#[n(0)] String),
+    /// The herd keys in use, without their secrets.
+    #[n(9)]
+    Keys,
 }
 
 /// Whom a request is for.

@@ -123,6 +123,20 @@ pub struct VersionInfo {
     pub counters: Vec<Counter>,
 }
 
+/// A herd key as it may be shown.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct KeyInfo {
+    #[n(0)]
+    pub fingerprint: String,
+    #[n(1)]
+    pub herd: u64,
+    #[n(2)]
+    pub epoch: u32,
+    /// The file it was read from.
+    #[n(3)]
+    pub source: String,
+}
+
 #[derive(Clone, PartialEq, Debug, Encode, Decode)]
 pub struct Limit {
     #[n(0)]

@@ -65,6 +65,10 @@ pub const HELLOS_PER_SECOND: u32 = 256;
 pub const HELLOS_PER_SOURCE: u32 = 4;
 /// The same for one address, whatever its ports: one host alone fills no table of ours.
 pub const HELLOS_PER_ADDRESS: u32 = 64;
+/// Greeters outside the herd told why they are refused in one second, all together.
+pub const REFUSALS_PER_SECOND: u32 = 64;
+/// The same for one source address.
+pub const REFUSALS_PER_SOURCE: u32 = 1;
 /// Sources counted for the limits of hellos; while so many greet, others wait.
 pub const HELLO_SOURCES: usize = 1_024;
 /// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
@@ -113,6 +117,8 @@ pub const ADDRESSES_MS: u64 = 10_000;
 pub const ADDRESSES_UNTOLD_MS: u64 = 2_000;
 /// Least time between two looks at the own addresses, milliseconds.
 pub const ADDRESSES_SETTLE_MS: u64 = 200;
+/// Bytes of a file that holds a herd key.
+pub const KEY_FILE_BYTES: u64 = 4 << 10;
 /// Bytes of the configuration file.
 pub const CONFIGURATION_BYTES: u64 = 64 << 10;
 /// Homes given by `-k`.
@@ -163,6 +169,8 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("hellos", HELLOS_PER_SECOND as u64, "a second"),
     ("hellos a source", HELLOS_PER_SOURCE as u64, "a second"),
     ("hellos an address", HELLOS_PER_ADDRESS as u64, "a second"),
+    ("refusals", REFUSALS_PER_SECOND as u64, "a second"),
+    ("refusals a source", REFUSALS_PER_SOURCE as u64, "a second"),
     ("hello sources", HELLO_SOURCES as u64, ""),
     ("contacts", CONTACTS as u64, ""),
     ("heartbeat", HEARTBEAT_MS, "ms"),
@@ -181,6 +189,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("debug lines a subject", LOG_DEBUG_LINES as u64, "in 10 s"),
     ("log line", LOG_LINE_BYTES as u64, "bytes"),
     ("route table", ROUTE_TABLE_BYTES, "bytes"),
+    ("key file", KEY_FILE_BYTES, "bytes"),
     ("configuration", CONFIGURATION_BYTES, "bytes"),
     ("homes", HOMES as u64, ""),
     ("reads a turn", READS_PER_TURN as u64, ""),

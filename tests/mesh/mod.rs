@@ -12,7 +12,7 @@ use herd::wire::info::{NodeInfo, State};
 use herd::wire::message::Envelope;
 use herd::wire::record::Record;
 use herd::wire::reply::Reply;
-use herd::wire::seal::{Identity, PairKey, Suite};
+use herd::wire::seal::{Identity, SealKey, Suite};
 use herd::wire::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ impl Who {
         self.identity.id()
     }
 
-    pub fn key_with(&self, other: &Who) -> PairKey {
+    pub fn key_with(&self, other: &Who) -> SealKey {
         let keys = other.identity.public();
         self.identity.pair_key(self.start_counter, &keys, other.start_counter).expect("a key")
     }
