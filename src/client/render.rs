@@ -5,7 +5,7 @@
 
 use crate::client::answers::Answer;
 use crate::wire::command::Scope;
-use crate::wire::info::{Event, EventKind, Hop, NodeInfo, State, TraceRow, VersionInfo};
+use crate::wire::info::{Event, EventKind, Hop, KeyInfo, NodeInfo, State, TraceRow, VersionInfo};
 use crate::wire::limits::NODES;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use std::fmt::Display;
@@ -29,6 +29,8 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
         Reply::Version(version) => version_lines(version, verbose),
         Reply::Forgotten { name, .. } => format!("{} forgotten\n", escape(name)),
         Reply::Event(event) => event_line(event, verbose),
+        Reply::Keys(keys) if keys.is_empty() => "no herd key: this herd is open\n".into(),
+        Reply::Keys(keys) => keys.iter().map(key_line).collect(),
         Reply::Error(_) => String::new(),
     }
 }
@@ -134,6 +136,12 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
         }
     }
     text
+}
+
+fn key_line(key: &KeyInfo) -> String {
+    let KeyInfo { fingerprint, herd, epoch, source } = key;
+    let (fingerprint, source) = (escape(fingerprint), escape(source));
+    format!("key {fingerprint}, epoch {epoch}, herd {herd:016x}, from {source}\n")
 }
 
 fn event_line(event: &Event, verbose: bool) -> String {

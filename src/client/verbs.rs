@@ -20,6 +20,8 @@ pub enum Argument {
     /// May be left out.
     Optional(&'static str),
     Needed(&'static str),
+    /// This very word.
+    Word(&'static str),
 }
 
 impl Argument {
@@ -28,7 +30,7 @@ impl Argument {
         match self {
             Argument::None => String::new(),
             Argument::Optional(word) => format!(" [{word}]"),
-            Argument::Needed(word) => format!(" {word}"),
+            Argument::Needed(word) | Argument::Word(word) => format!(" {word}"),
         }
     }
 }
@@ -104,6 +106,15 @@ pub static VERBS: &[Verb] = &[
         remote: true,
         help: "show the versions of a node; with -v its limits and counters",
         command: |_| Command::Version,
+    },
+    Verb {
+        word: "key",
+        argument: Argument::Word("list"),
+        rank: Rank::Read,
+        all: All::Everybody,
+        remote: true,
+        help: "show which herd key is in use; `key new [FILE]` makes a herd's first one",
+        command: |_| Command::Keys,
     },
     Verb {
         word: "forget",

@@ -2,11 +2,14 @@
 
 use crate::node::boundary::Options;
 use crate::node::planted::Bug;
+use crate::wire::header::{Header, Kind};
+use crate::wire::hello;
 use crate::wire::ids::{Generation, Name, NodeId};
 use crate::wire::limits::{ADDRESSES, RENEWAL_MS, UNDEAD_RENEWAL_MS};
 use crate::wire::record::Record;
 use crate::wire::seal::Identity;
 use crate::wire::time::Time;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -82,6 +85,34 @@ impl Own {
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]
             executed: Vec::new(),
+        }
+    }
+
+    /// The header of what this node sends.
+    pub fn header(&self, kind: Kind, destination: NodeId) -> Header {
+        let (herd, epoch) = self.identity.herd_and_epoch();
+        Header { herd, epoch, ..Header::new(kind, destination, self.id) }
+    }
+
+    /// Whether what bears this header comes from the same herd, as far as it says so itself.
+    pub fn is_of_herd(&self, header: &Header) -> bool {
+        let strange = self.has(Bug::OpenHelloTaken) && header.herd == 0;
+        (header.herd, header.epoch) == self.identity.herd_and_epoch() || strange
+    }
+
+    /// A hello as this herd sends it: as it is in an open one, sealed in a keyed one.
+    pub fn seal_hello(&self, hello: Vec<u8>, now: Time, random: [u8; 16]) -> Vec<u8> {
+        match self.identity.herd() {
+            Some(key) => hello::seal(&hello, key, self.options.suite, now.0, random),
+            None => hello,
+        }
+    }
+
+    /// What a hello of this herd says after its header; None if it is of somebody without the key.
+    pub fn open_hello<'a>(&self, header: &Header, rest: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match self.identity.herd().filter(|_| header.herd != 0) {
+            Some(key) => hello::open(header, rest, key, self.options.suite).map(Cow::Owned),
+            None => Some(Cow::Borrowed(rest)),
         }
     }
 
