@@ -63,6 +63,7 @@ pub const TABLE: &[Row] = &[
     row("p", "publicface", Kind::Value, "ADDR", "public ip, instead of what others see"),
     row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
     row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
+    row("", "key-file", Kind::Value, "PATH", "file of the herd key (open herd if there is none)"),
     row("l", "logfile", Kind::Value, "PATH", "log here; SIGHUP opens it again"),
     row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
     row("s", "socket", Kind::Value, "PATH", "control socket"),
@@ -80,6 +81,8 @@ pub struct Settings {
     pub public_face: Option<IpAddr>,
     pub deadend: bool,
     pub open_public: bool,
+    /// Where the herd key must be; None: where one is looked for.
+    pub key_file: Option<PathBuf>,
     pub logfile: Option<PathBuf>,
     pub state_dir: PathBuf,
     pub socket: PathBuf,
@@ -107,6 +110,7 @@ impl Settings {
             ("publicface", self.public_face != fresh.public_face),
             ("deadend", self.deadend != fresh.deadend),
             ("open-public", self.open_public != fresh.open_public),
+            ("key-file", self.key_file != fresh.key_file),
             ("state-dir", self.state_dir != fresh.state_dir),
             ("socket", self.socket != fresh.socket),
             ("consensus_treshold", self.threshold != fresh.threshold),
@@ -137,6 +141,7 @@ pub struct Environment {
     pub runtime_dir: Option<PathBuf>,
     pub socket: Option<PathBuf>,
     pub state_dir: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 impl Environment {
@@ -149,6 +154,7 @@ impl Environment {
             runtime_dir: path("XDG_RUNTIME_DIR"),
             socket: path("DAUST_SOCKET"),
             state_dir: path("DAUST_STATE_DIR"),
+            key_file: path("DAUST_KEY_FILE"),
         }
     }
 
@@ -255,6 +261,7 @@ fn settings(
         public_face: one("publicface").map(|v| address("publicface", v)).transpose()?,
         deadend: flag("deadend"),
         open_public: flag("open-public"),
+        key_file: path("key-file", &environment.key_file).map(|path| absolute(&path)),
         logfile: one("logfile").map(|v| absolute(Path::new(v))),
         state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
         socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
@@ -314,7 +321,8 @@ mod tests {
     #[test]
     fn every_option_reaches_its_setting() {
         let arguments = "-d -n vm-4 -i eth0 -b 127.0.0.2 -P 5000 -k 10.0.0.1 -k [::1]:7 \
-             -k box:9 -p 1.2.3.4 -e --open-public -l /l -S /s -s /c -v -v";
+             -k box:9 -p 1.2.3.4 -e --open-public --key-file /k \
+             -l /l -S /s -s /c -v -v";
         let words: Vec<&str> = arguments.split_whitespace().collect();
         let got = run(&words, &root()).unwrap();
         assert!(got.detach && got.deadend && got.open_public && got.verbose == 2);
@@ -324,6 +332,7 @@ mod tests {
         assert_eq!(got.port, 5000);
         assert_eq!(got.public_face, Some("1.2.3.4".parse().unwrap()));
         assert_eq!(got.homes.len(), 3);
+        assert_eq!(got.key_file, Some("/k".into()));
         let paths = (got.logfile.unwrap(), got.state_dir, got.socket);
         assert_eq!(paths, ("/l".into(), "/s".into(), "/c".into()));
     }
@@ -373,6 +382,18 @@ mod tests {
         assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
         assert!(got.deadend && !got.detach);
         assert_eq!(got.threshold, Threshold::Share(1.0));
+    }
+
+    #[test]
+    fn the_key_file_is_named_in_three_places() {
+        let environment = Environment { key_file: Some("/e".into()), ..root() };
+        let key_file = |settings: Result<Settings, String>| settings.unwrap().key_file;
+        assert_eq!(key_file(run(&["--key-file", "/t"], &environment)), Some("/t".into()));
+        for text in ["key-file = '/c'", "key_file = '/c'"] {
+            assert_eq!(key_file(of_configuration(text, &environment)), Some("/e".into()));
+            assert_eq!(key_file(of_configuration(text, &root())), Some("/c".into()));
+        }
+        assert_eq!(key_file(run(&[], &root())), None);
     }
 
     #[test]
