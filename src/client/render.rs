@@ -63,6 +63,7 @@ fn complaint(scope: &Scope, answer: &Answer, failure: &Failure) -> String {
             format!("can not reach remote node {}: {detail}", escape(asked))
         }
         Scope::All if silent && !node.is_empty() => format!("{node} did not answer: {detail}"),
+        _ if detail.starts_with(&node) => detail,
         Scope::All | Scope::Node(_) if !node.is_empty() => format!("{node}: {detail}"),
         _ => detail,
     }
