@@ -46,7 +46,21 @@ pub fn complaints(scope: &Scope, answer: &Answer) -> Vec<String> {
         let node = escape(&answer.node);
         format!("{node} believes itself cut off since {} s: its view is old", ms / 1_000)
     });
-    stale.into_iter().chain(answer.failures().map(|f| complaint(scope, answer, f))).collect()
+    // What everybody's list would say again is left to the asker's own.
+    let warned = (*scope != Scope::All).then(|| warnings(answer)).into_iter().flatten();
+    let failures = answer.failures().map(|f| complaint(scope, answer, f));
+    stale.into_iter().chain(warned).chain(failures).collect()
+}
+
+/// Live nodes of a list about which there is something to say.
+fn warnings(answer: &Answer) -> impl Iterator<Item = String> {
+    let nodes = answer.replies.iter().flat_map(|reply| match reply {
+        Reply::Nodes { nodes, .. } => nodes.as_slice(),
+        _ => &[],
+    });
+    nodes
+        .filter(|node| node.state == State::Alive && !node.reason.is_empty())
+        .map(|node| format!("warning: {} {}", escape(&node.name), escape(&node.reason)))
 }
 
 fn complaint(scope: &Scope, answer: &Answer, failure: &Failure) -> String {

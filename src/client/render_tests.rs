@@ -225,6 +225,18 @@ fn a_stale_view_is_told_once() {
 }
 
 #[test]
+fn a_warning_about_a_live_node_is_told_by_the_list_asked_for() {
+    let mut copy = info("vm 4~ab12cd", "10.0.0.4", 0);
+    copy.reason = "started as a copy of vm 4".into();
+    let down = NodeInfo { state: State::Down, reason: "silent".into(), ..copy.clone() };
+    let list = answer(vec![nodes(vec![info("vm 4", "10.0.0.4", 0), copy, down])]);
+    let said = ["warning: vm 4~ab12cd started as a copy of vm 4"];
+    assert_eq!(complaints(&Scope::Here, &list), said);
+    assert_eq!(complaints(&Scope::Node("node1".into()), &list), said);
+    assert!(complaints(&Scope::All, &list).is_empty());
+}
+
+#[test]
 fn nothing_from_elsewhere_moves_the_cursor() {
     for (evil, shown) in [
         ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),

@@ -1,6 +1,5 @@
 //! Lists of nodes: what `daust list` and `daust trace all` show.
 
-use crate::client::answers::Answer;
 use crate::client::{ask, render};
 use crate::ffi::border::{Out, call, known, pointer, string};
 use crate::ffi::errors::{Fault, HERD_ERR_INVALID, code};
@@ -53,7 +52,7 @@ impl From<NodeInfo> for Node {
     }
 }
 
-/// Asks the local node; a failure of its own is the fault, a stale view a warning.
+/// Asks the local node; a failure of its own is the fault, all else said a warning.
 fn ask(handle: &mut Handle, command: &Command) -> Result<Vec<Reply>, Fault> {
     let answers = ask::collect(handle.commands()?, &Scope::Here, command, 0)?;
     let mut replies = Vec::new();
@@ -62,16 +61,12 @@ fn ask(handle: &mut Handle, command: &Command) -> Result<Vec<Reply>, Fault> {
         if let Some(failure) = answer.failures().next() {
             return Err(Fault::new(code(failure), said));
         }
-        warn(handle, &answer, &said);
+        if !said.is_empty() {
+            handle.detail = known(&said);
+        }
         replies.extend(answer.replies);
     }
     Ok(replies)
-}
-
-fn warn(handle: &mut Handle, answer: &Answer, said: &str) {
-    if answer.stale_ms().is_some() {
-        handle.detail = known(said);
-    }
 }
 
 fn list(handle: &mut Handle) -> Result<Vec<NodeInfo>, Fault> {

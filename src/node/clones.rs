@@ -88,7 +88,9 @@ impl Node {
         let outputs = std::mem::take(&mut t.out.outputs);
         let now = t.now;
         let relay = std::mem::take(&mut self.relay);
+        let original = t.own.id;
         *self = Node::new(options, kept, seed, now);
+        self.t.own.change(|record| record.set_copy_of(original));
         self.relay = relay;
         for (_, record, signed) in former {
             let id = record.id();

@@ -63,6 +63,7 @@ fn own_info(t: &Tables) -> NodeInfo {
         internal_ip: record.addresses.first().copied(),
         public_ip: record.public_ip,
         state: State::Alive,
+        reason: warning(t, record),
         hidden: record.hidden,
         parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
         route: "self".to_string(),
@@ -89,7 +90,10 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         public_ip: record.public_ip,
         last_seen_ms: peer.age_ms(t.now),
         state: peer.state,
-        reason: peer.reason.clone(),
+        reason: match peer.reason.as_str() {
+            "" => warning(t, record),
+            reason => reason.to_string(),
+        },
         hidden: record.hidden,
         parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
         route,
@@ -97,6 +101,13 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         heard_by: t.name(peer.heard_by),
         generation: record.generation.0,
         replaced: t.roster.is_replaced(peer, &t.own.record),
+    })
+}
+
+/// What people should know of a node that is alive; mostly nothing.
+fn warning(t: &Tables, record: &Record) -> String {
+    record.copy_of().map_or_else(String::new, |id| {
+        format!("started as a copy of {} (a cloned image?) and drew a new identity", t.name(id))
     })
 }
 
@@ -159,10 +170,7 @@ pub fn find(t: &Tables, text: &str) -> Result<NodeId, Failure> {
     }
     match fits[..] {
         [id] => Ok(id),
-        [] => {
-            let text = format!("no node of this herd is called {text}");
-            Err(Failure::new(ErrorCode::UnknownNode, text))
-        }
+        [] => Err(Failure::new(ErrorCode::UnknownNode, unknown(text))),
         _ => {
             let names: Vec<String> =
                 fits.iter().map(|id| format!("{} ({id})", t.name(*id))).collect();
@@ -170,6 +178,17 @@ pub fn find(t: &Tables, text: &str) -> Result<NodeId, Failure> {
             Err(Failure::new(ErrorCode::Ambiguous, text))
         }
     }
+}
+
+fn unknown(text: &str) -> String {
+    let port = text.rsplit_once(':').map_or("", |(_, port)| port);
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let wrong = if digits && port.parse::<u16>().is_err() {
+        format!(": {port} is no port, the last is 65535")
+    } else {
+        String::new()
+    };
+    format!("no node of this herd is called {text}{wrong}")
 }
 
 /// Whether a node that is known to live, or this one, is meant by what a person typed.
@@ -230,4 +249,17 @@ fn at_address(t: &Tables, ip: IpAddr, port: Option<u16>) -> Vec<NodeId> {
         at.is_some_and(|at| at.ip() == ip && port.is_some_and(|port| port == at.port()))
     };
     fits(&|id, record| seen(id) || (is_port(record) && record.public_ip == Some(ip)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_cannot_be_is_named() {
+        assert_eq!(unknown("10.0.0.1:65535"), "no node of this herd is called 10.0.0.1:65535");
+        for text in ["10.0.0.1:99999", "[::1]:65536"] {
+            assert!(unknown(text).contains("no port"), "{text}");
+        }
+    }
 }

@@ -66,8 +66,13 @@ pub struct Relay {
 impl Relay {
     /// A local program asks. Gives a contact to greet first, if the request needs one.
     pub fn request(&mut self, t: &mut Tables, client: ClientId, request: Request) -> Option<Greet> {
-        if self.waiting.len() + self.parked.len() + self.watching.len() >= REQUESTS {
-            let text = format!("limit of {REQUESTS} requests under way reached");
+        let full = self.waiting.len() + self.parked.len() + self.watching.len() >= REQUESTS;
+        if full || request.timeout_ms > ANSWER_MAX_MS {
+            let text = if full {
+                format!("limit of {REQUESTS} requests under way reached")
+            } else {
+                format!("the longest time-out is {ANSWER_MAX_MS} ms")
+            };
             fail(t, client, request.number, "", Failure::new(ErrorCode::Limit, text), true);
             return None;
         }
@@ -400,7 +405,7 @@ impl Relay {
 fn wait_ms(request: &Request) -> u64 {
     match request.timeout_ms {
         0 => ANSWER_MS,
-        given => given.min(ANSWER_MAX_MS),
+        given => given,
     }
 }
 

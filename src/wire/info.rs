@@ -47,7 +47,7 @@ pub struct NodeInfo {
     pub last_seen_ms: u64,
     #[n(5)]
     pub state: State,
-    /// Why it is suspect or down, for people; empty otherwise.
+    /// Why it is suspect or down, or a warning about a live one, for people; mostly empty.
     #[n(6)]
     pub reason: String,
     /// Others cannot start a conversation with it: it is reached through `parent`.

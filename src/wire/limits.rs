@@ -141,6 +141,7 @@ pub const GOODBYE_MS: u64 = 2_000;
 /// Name, value, unit: what `daust version -v` prints.
 pub const TABLE: &[(&str, u64, &str)] = &[
     ("datagram", DATAGRAM_BYTES as u64, "bytes"),
+    ("hello", HELLO_BYTES as u64, "bytes"),
     ("frame", FRAME_BYTES as u64, "bytes"),
     ("frame before proof", UNPROVED_FRAME_BYTES as u64, "bytes"),
     ("proof wait", UNPROVED_MS, "ms"),
@@ -179,6 +180,8 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("voters", VOTERS as u64, ""),
     ("name", NAME_BYTES as u64, "bytes"),
     ("addresses", ADDRESSES as u64, ""),
+    ("attributes", ATTRIBUTES as u64, ""),
+    ("attribute", ATTRIBUTE_BYTES as u64, "bytes"),
     ("record", RECORD_BYTES as u64, "bytes"),
     ("control clients", CLIENTS as u64, ""),
     ("silent client", CLIENT_SILENT_MS, "ms"),

@@ -8,6 +8,9 @@ use crate::wire::seal::{Identity, PublicKeys, SIGNATURE_BYTES, Suite, verify};
 use minicbor::{Decode, Encode};
 use std::net::IpAddr;
 
+/// An attribute: the id of the node that this one was a copy of. Gone with the next start.
+const COPY_OF: &str = "copy of";
+
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Record {
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -54,6 +57,16 @@ impl Record {
 
     pub fn id(&self) -> NodeId {
         self.keys().id()
+    }
+
+    /// Whose identity it started with, a copy of that node's state, before it drew its own.
+    pub fn copy_of(&self) -> Option<NodeId> {
+        let (_, id) = self.attributes.iter().find(|(key, _)| key == COPY_OF)?;
+        u64::from_str_radix(id, 16).ok().map(NodeId)
+    }
+
+    pub fn set_copy_of(&mut self, original: NodeId) {
+        self.attributes.push((COPY_OF.to_string(), original.to_string()));
     }
 
     /// Later is greater: a newer record of one node replaces the older.

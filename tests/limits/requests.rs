@@ -93,7 +93,7 @@ fn that_are_remembered() {
 /// How long an answer is waited for at most, and unless something else is asked.
 #[test]
 fn that_nobody_answers() {
-    for (timeout_ms, waited_ms) in [(u64::MAX, ANSWER_MAX_MS), (0, ANSWER_MS)] {
+    for (timeout_ms, waited_ms) in [(ANSWER_MAX_MS, ANSWER_MAX_MS), (0, ANSWER_MS)] {
         let mut mesh = alone();
         let scope = Scope::Node(address(1, 4_040).to_string());
         let request = Request { number: 1, scope, command: Command::Ping, timeout_ms };
@@ -105,6 +105,12 @@ fn that_nobody_answers() {
         let parts = mesh.parts(VICTIM, 1);
         assert!(parts.len() == 1 && parts[0].done, "{parts:?}");
     }
+    let mut mesh = alone();
+    let timeout_ms = ANSWER_MAX_MS + 1;
+    let request = Request { number: 1, scope: Scope::Here, command: Command::Ping, timeout_ms };
+    mesh.turn(VICTIM, Some(Input::Request { client: ClientId(1), request }));
+    let parts = mesh.parts(VICTIM, 1);
+    assert!(limit(&parts[0].reply).contains("longest time-out is 600000 ms"));
 }
 
 #[test]

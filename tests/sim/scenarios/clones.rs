@@ -24,6 +24,14 @@ fn cloned(world: &mut World, apart_ms: u64) {
     }
     world.run_ms(60_000);
     world.require_agreement(0);
+    // The list of everybody else says which of the two is the copy.
+    let rows = world.list(ids[0]);
+    let warned: Vec<_> = rows.iter().filter(|row| row.reason.contains("a copy of")).collect();
+    let drawn = [original, copy].map(|id| world.machines[id].id);
+    let drawn: Vec<_> = drawn.into_iter().flatten().filter(|id| Some(*id) != old).collect();
+    if warned.iter().map(|row| row.id).collect::<Vec<_>>() != drawn {
+        world.fail("the list does not warn of the copy, or of another");
+    }
 }
 
 /// The original runs on.
