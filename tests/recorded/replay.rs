@@ -4,9 +4,8 @@
 use crate::examples::swim_message;
 use crate::exchange::Item;
 use crate::mesh::{STARTED_UNIX_S, Who, socket_at};
-use crate::say::{body, open};
+use crate::say::{body, decode_hello, open};
 use herd::node::{Input, Kept, Node, Options, Output, Socket};
-use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
@@ -50,6 +49,7 @@ impl Replay {
         let options = Options {
             addresses: vec![[192, 168, 1, at + 1].into()],
             started_unix_s: STARTED_UNIX_S,
+            key: whos[at as usize].identity.herd().cloned(),
             ..Options::default()
         };
         let node = Node::new(options, kept, [0x99; 32], start);
@@ -97,13 +97,14 @@ impl Replay {
     }
 
     fn require_hello_answer(&self, from: SocketAddr, header: &Header, rest: &[u8]) {
-        let question: Hello = codec::decode(rest).expect("a hello");
+        let key = self.whos[0].identity.herd();
+        let question: Hello = decode_hello(header, rest, key);
         let sent = self.outputs.iter().filter(|(to, _)| *to == from);
         let answered = sent.map(|(_, bytes)| Header::parse(bytes).expect("a header"));
         let answered = answered.filter(|(reply, _)| reply.kind == Kind::HelloAnswer);
         let mut hellos = answered.map(|(reply, rest)| {
             assert_eq!(reply.destination, header.sender);
-            codec::decode::<Hello>(rest).expect("a hello")
+            decode_hello(&reply, rest, key)
         });
         assert!(
             hellos.any(|hello| hello.nonce == question.nonce && hello.refused.is_none()),
