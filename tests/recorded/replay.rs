@@ -90,6 +90,7 @@ impl Replay {
         self.node.handle(self.now, Input::Datagram { socket: socket_at(to), from, bytes: sealed });
         self.drain();
         match item.find("plain") {
+            Some(_) if header.destination != self.node.id() => self.require_relay(&header),
             Some(plain) => self.require_reaction(&header, &body(plain), to),
             None => self.require_hello_answer(from, &header, rest),
         }
@@ -111,6 +112,13 @@ impl Replay {
             "a hello of {:?} is not answered",
             header.sender
         );
+    }
+
+    /// What is for somebody else is handed on as it is.
+    fn require_relay(&self, header: &Header) {
+        let mut on = self.outputs.iter().filter_map(|(_, bytes)| Header::parse(bytes).ok());
+        let hops = header.hops + 1;
+        assert!(on.any(|(on, _)| on == Header { hops, ..*header }), "{header:?} is not relayed");
     }
 
     /// What a question must be answered with, whatever the program's version.
