@@ -14,7 +14,8 @@ const HEADER_BYTES: usize = 28;
 /// How many nodes are asked for their list; all of them together would cost more than the herd.
 const SAMPLE: usize = 20;
 const PATIENCE_MS: u64 = 120_000;
-const SETTLE_S: u64 = 30;
+/// Until the news of a herd that started at once has died down.
+const SETTLE_S: u64 = 120;
 const IDLE_S: u64 = 20;
 
 #[test]
