@@ -88,6 +88,7 @@ promises! {
     keyed_strangers: keyed::strangers, 5;
     keyed_flood: keyed::flood, 2;
     keyed_replayed: keyed::replayed, 2;
+    keyed_restarted: keyed::restarted, 5;
     keyed_open_herd: keyed::open_herd, 3;
 }
 

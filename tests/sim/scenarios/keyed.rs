@@ -176,6 +176,38 @@ pub fn replayed(world: &mut World) {
     require_nobody_down(world, 0, &[]);
 }
 
+/// An open herd becomes a keyed one by starts: who has no key yet is out, and back once it has it.
+pub fn restarted(world: &mut World) {
+    world.suite = Suite::Real;
+    let ids = herd(world, 4);
+    world.run_ms(5_000);
+    let (late, early) = ids.split_last().expect("four");
+    for id in early {
+        world.kill(*id);
+        world.machines[*id].spec.key = key(1, 1);
+        world.start(*id);
+    }
+    let alive = |world: &mut World, observer: MachineId| -> BTreeSet<NodeId> {
+        let rows = world.list(observer);
+        let alive = rows.iter().filter(|row| row.state == State::Alive);
+        alive.map(|row| row.id).collect()
+    };
+    let members: BTreeSet<NodeId> = early.iter().filter_map(|id| world.machines[*id].id).collect();
+    let alone: BTreeSet<NodeId> = world.machines[*late].id.into_iter().collect();
+    let apart = world.run_until(60_000, |world| {
+        early.iter().all(|id| alive(world, *id) == members) && alive(world, *late) == alone
+    });
+    if !apart {
+        let lists: Vec<_> = ids.iter().map(|id| alive(world, *id)).collect();
+        world.fail(format!("alive for each: {lists:?}"));
+    }
+    world.kill(*late);
+    world.machines[*late].spec.key = key(1, 1);
+    world.start(*late);
+    world.require_agreement(15_000);
+    require_all_ping(world, *late);
+}
+
 /// A node with a key greets an open herd: it is told, and the open herd goes on.
 pub fn open_herd(world: &mut World) {
     let members = herd(world, 3);
