@@ -221,6 +221,7 @@ fn node_options(
         public_face: settings.public_face,
         deadend: settings.deadend,
         open_public: settings.open_public,
+        accept: settings.accept,
         threshold: settings.threshold,
         timeout_ms: settings.timeout_ms,
         started_unix_s: store::unix_s(),

@@ -6,6 +6,7 @@ use crate::daemon::configuration;
 use crate::daemon::homes::Home;
 use crate::daemon::logging::Target;
 use crate::node::Threshold;
+use crate::wire::command::Rank;
 use crate::wire::ids::Name;
 use crate::wire::limits::{HOMES, TIMEOUT_MS};
 use std::collections::BTreeMap;
@@ -88,6 +89,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// How often `-v` was given.
     pub verbose: usize,
+    /// What other nodes may have done here, at most.
+    pub accept: Rank,
     pub threshold: Threshold,
     pub timeout_ms: u64,
 }
@@ -113,6 +116,7 @@ impl Settings {
             ("key-file", self.key_file != fresh.key_file),
             ("state-dir", self.state_dir != fresh.state_dir),
             ("socket", self.socket != fresh.socket),
+            ("accept", self.accept != fresh.accept),
             ("consensus_treshold", self.threshold != fresh.threshold),
             ("timeout", self.timeout_ms != fresh.timeout_ms),
         ];
@@ -266,6 +270,7 @@ fn settings(
         state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
         socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
         verbose,
+        accept: one("accept").map(|v| parse("accept", v)).transpose()?.unwrap_or(Rank::Execute),
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
     })
@@ -377,11 +382,14 @@ mod tests {
     #[test]
     fn configuration_uses_the_same_names() {
         let text = "name = 'a'\nport = 5\nkeynode = ['10.0.0.1', 'x:2']\ndeadend = true\n\
-             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\n";
+             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\naccept = 'read'\n";
         let got = of_configuration(text, &root()).unwrap();
         assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
         assert!(got.deadend && !got.detach);
-        assert_eq!(got.threshold, Threshold::Share(1.0));
+        assert_eq!((got.threshold, got.accept), (Threshold::Share(1.0), Rank::Read));
+        assert_eq!(of_configuration("", &root()).unwrap().accept, Rank::Execute);
+        let wrong = of_configuration("accept = 'all'", &root()).unwrap_err();
+        assert!(wrong.contains("read, operate or execute"), "{wrong}");
     }
 
     #[test]

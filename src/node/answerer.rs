@@ -3,6 +3,7 @@
 use crate::node::execute::execute;
 use crate::node::outbox::Carry;
 use crate::node::planted::Bug;
+use crate::node::rights;
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::{NodeId, RequestId};
@@ -54,9 +55,14 @@ impl Answerer {
                 t.out.carry(from, Body::Answer(answer), back);
                 return;
             }
-            #[cfg(feature = "testing")]
-            t.own.executed.push(request);
-            let answers = execute(t, &ask.command);
+            let answers = match rights::refusal(t, from, &ask.command) {
+                Some(failure) => vec![Reply::Error(failure)],
+                None => {
+                    #[cfg(feature = "testing")]
+                    t.own.executed.push(request);
+                    execute(t, &ask.command)
+                }
+            };
             self.remember(t, request, ask.wait_ms, answers);
         }
         let Some(executed) = self.executed.get_mut(&request) else { return };

@@ -3,6 +3,7 @@
 //! Inputs carry no file descriptor and outputs no node id: the daemon knows sockets, the core
 //! knows nodes, and between them are addresses, stream numbers and client numbers.
 
+use crate::wire::command::Rank;
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, Name, StreamId};
 use crate::wire::key::HerdKey;
@@ -34,6 +35,8 @@ pub struct Options {
     /// The herd's key; None: the herd is open. And where it was found, for `key list`.
     pub key: Option<HerdKey>,
     pub key_source: String,
+    /// What other nodes may have done here, at most.
+    pub accept: Rank,
     pub threshold: Threshold,
     /// MeshNet's `timeout`, milliseconds.
     pub timeout_ms: u64,
@@ -59,6 +62,7 @@ impl Default for Options {
             public_face: None,
             deadend: false,
             open_public: false,
+            accept: Rank::Execute,
             key: None,
             key_source: String::new(),
             threshold: Threshold::default(),

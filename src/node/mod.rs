@@ -29,6 +29,7 @@ pub mod planted;
 mod post;
 mod relay;
 mod renewals;
+mod rights;
 mod roster;
 mod routes;
 mod swim;

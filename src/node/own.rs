@@ -2,6 +2,7 @@
 
 use crate::node::boundary::Options;
 use crate::node::planted::Bug;
+use crate::node::roster::is_private;
 use crate::wire::header::{Header, Kind};
 use crate::wire::hello;
 use crate::wire::ids::{Generation, Name, NodeId};
@@ -68,6 +69,7 @@ impl Own {
             attributes: Vec::new(),
         };
         let signed = record.sign(&identity);
+        say_exposed(&identity, &options);
         Own {
             identity,
             id,
@@ -129,7 +131,10 @@ impl Own {
     }
 
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> bool {
-        self.options.addresses = addresses.to_vec();
+        let known = std::mem::replace(&mut self.options.addresses, addresses.to_vec());
+        if known != addresses {
+            say_exposed(&self.identity, &self.options);
+        }
         self.change(|record| record.addresses = told(addresses))
     }
 
@@ -183,6 +188,19 @@ impl Own {
 
     pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
         &self.counters
+    }
+}
+
+/// An open herd where the world may look in is seldom meant.
+fn say_exposed(identity: &Identity, options: &Options) {
+    let mut public = options.addresses.iter().filter(|address| !is_private(**address));
+    if let (None, Some(address)) = (identity.herd(), public.next()) {
+        let who = if options.open_public { "anybody" } else { "any private address" };
+        log::warn!(
+            target: "node",
+            "this node has the public address {address} and no herd key: {who} may join its herd; \
+             `daust key new` makes a key"
+        );
     }
 }
 
