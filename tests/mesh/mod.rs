@@ -44,6 +44,12 @@ impl Who {
         self.identity.id()
     }
 
+    /// Names the herd that it is in.
+    pub fn header(&self, kind: Kind, destination: NodeId) -> Header {
+        let (herd, epoch) = self.identity.herd_and_epoch();
+        Header { herd, epoch, ..Header::new(kind, destination, self.id()) }
+    }
+
     pub fn key_with(&self, other: &Who) -> SealKey {
         let keys = other.identity.public();
         self.identity.pair_key(self.start_counter, &keys, other.start_counter).expect("a key")
@@ -51,7 +57,7 @@ impl Who {
 
     /// A whole sealed datagram with this plain text.
     pub fn seal(&self, to: &Who, counter: u64, plain: &[u8]) -> Vec<u8> {
-        let header = Header::new(Kind::Sealed, to.id(), self.id());
+        let header = self.header(Kind::Sealed, to.id());
         self.key_with(to).seal(&header, counter, [counter as u8; 16], plain)
     }
 }
