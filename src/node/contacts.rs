@@ -15,7 +15,7 @@ use crate::wire::ids::NodeId;
 use crate::wire::info::State;
 use crate::wire::limits::{CONTACTS, HOMES};
 use crate::wire::record::Record;
-use crate::wire::refusal::{ECHO_BYTES, Echo, Outside};
+use crate::wire::refusal::{Echo, Outside};
 use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::time::Time;
 use rand::RngExt;
@@ -57,8 +57,8 @@ struct Contact {
     wait_ms: u64,
     /// Who answered there last, and when: met for good once sealed word came after it.
     met: Option<(NodeId, Time)>,
-    /// What a refusal of the last question must repeat.
-    echo: Echo,
+    /// What a refusal of the last question must repeat, while that is not answered.
+    echo: Option<Echo>,
 }
 
 pub struct Contacts {
@@ -153,7 +153,7 @@ impl Contacts {
             next: t.now,
             wait_ms: AGAIN_MS,
             met: None,
-            echo: [0; ECHO_BYTES],
+            echo: None,
         };
         self.contacts.insert(at, contact);
     }
@@ -272,8 +272,8 @@ impl Contacts {
         if t.own.has(Bug::NotPadded) {
             question.truncate(header.to_bytes().len() + codec::encode(&hello).len());
         }
-        let question = t.own.seal_hello(question, t.now, t.random.random());
-        contact.echo = question[HEADER_BYTES..].first_chunk().copied().unwrap_or_default();
+        let question = t.seal_hello(question);
+        contact.echo = question[HEADER_BYTES..].first_chunk().copied();
         send(t, way, question);
     }
 
@@ -289,6 +289,7 @@ impl Contacts {
     pub fn answered(&mut self, at: SocketAddr) {
         if let Some(contact) = self.contacts.get_mut(&at) {
             contact.unanswered = 0;
+            contact.echo = None;
         }
     }
 
@@ -325,7 +326,8 @@ impl Contacts {
     pub fn outside(&mut self, t: &mut Tables, header: &Header, rest: &[u8]) {
         let said = Outside::read(rest).filter(|_| header.destination == t.own.id);
         let asked = said.and_then(|(echo, why)| {
-            let (at, contact) = self.contacts.iter().find(|(_, contact)| contact.echo == echo)?;
+            let (at, contact) =
+                self.contacts.iter().find(|(_, contact)| contact.echo == Some(echo))?;
             Some((*at, why, matches!(contact.why, Occasion::Typed { .. })))
         });
         let Some((at, why, typed)) = asked else {

@@ -18,7 +18,6 @@ use crate::wire::record::Record;
 use crate::wire::refusal::Outside;
 use crate::wire::seal::SealKey;
 use crate::wire::time::Time;
-use rand::RngExt;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -143,7 +142,7 @@ impl Hellos {
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
         let reply = t.own.header(Kind::HelloAnswer, header.sender);
-        let bytes = t.own.seal_hello(answer.answer(&reply, &key), t.now, t.random.random());
+        let bytes = t.seal_hello(answer.answer(&reply, &key));
         if bytes.len() <= length {
             send(t, way, bytes);
         }

@@ -102,14 +102,6 @@ impl Own {
         (header.herd, header.epoch) == self.identity.herd_and_epoch() || strange
     }
 
-    /// A hello as this herd sends it: as it is in an open one, sealed in a keyed one.
-    pub fn seal_hello(&self, hello: Vec<u8>, now: Time, random: [u8; 16]) -> Vec<u8> {
-        match self.identity.herd() {
-            Some(key) => hello::seal(&hello, key, self.options.suite, now.0, random),
-            None => hello,
-        }
-    }
-
     /// What a hello of this herd says after its header; None if it is of somebody without the key.
     pub fn open_hello<'a>(&self, header: &Header, rest: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         match self.identity.herd().filter(|_| header.herd != 0) {

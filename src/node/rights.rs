@@ -28,8 +28,8 @@ pub fn refusal(t: &mut Tables, from: NodeId, command: &Command) -> Option<Failur
     let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
     let why = why_not(&here, rank, source);
     if rank > Rank::Read {
-        let (name, done) = (t.name(from), if why.is_some() { "refused" } else { "done" });
-        log::info!(target: "rights", "{command:?} asked by {name} ({from}): {done}");
+        let (name, word) = (t.name(from), if why.is_some() { "refused" } else { "allowed" });
+        log::info!(target: "rights", "{command:?} asked by {name} ({from}): {word}");
     }
     let why = why?;
     t.own.count("commands refused by their rank");
