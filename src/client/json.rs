@@ -103,6 +103,7 @@ fn version(info: &VersionInfo) -> Value {
         "build": text(&info.build),
         "limits": limits.collect::<Vec<_>>(),
         "counters": counters.collect::<Vec<_>>(),
+        "warning": info.warning,
     })
 }
 
@@ -224,7 +225,7 @@ mod tests {
             "depth from from_id homes id name rtt_us state type",
             "address from from_id id name rtt_us type",
             "from from_id type",
-            "build counters from from_id library limits program protocol type",
+            "build counters from from_id library limits program protocol type warning",
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",

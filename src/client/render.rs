@@ -142,6 +142,9 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
     );
     if verbose {
         text += &format!("build: {}\n", escape(&version.build));
+        if let Some(warning) = &version.warning {
+            text += &format!("warning: {}\n", escape(warning));
+        }
         for limit in &version.limits {
             let line = format!("limit {}: {} {}", limit.name, limit.value, limit.unit);
             text += &format!("{}\n", escape(line.trim_end()));

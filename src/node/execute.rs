@@ -131,6 +131,7 @@ fn version(t: &Tables) -> VersionInfo {
             .iter()
             .map(|(name, value)| Counter { name: name.to_string(), value: *value })
             .collect(),
+        warning: t.own.exposed(),
     }
 }
 

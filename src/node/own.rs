@@ -69,8 +69,7 @@ impl Own {
             attributes: Vec::new(),
         };
         let signed = record.sign(&identity);
-        say_exposed(&identity, &options);
-        Own {
+        let own = Own {
             identity,
             id,
             options,
@@ -87,7 +86,9 @@ impl Own {
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]
             executed: Vec::new(),
-        }
+        };
+        own.say_exposed();
+        own
     }
 
     /// The header of what this node sends.
@@ -110,6 +111,23 @@ impl Own {
         }
     }
 
+    /// An open herd where the world may look in is seldom meant.
+    pub fn exposed(&self) -> Option<String> {
+        let mut public = self.options.addresses.iter().filter(|address| !is_private(**address));
+        let address = public.next().filter(|_| self.identity.herd().is_none())?;
+        let who = if self.options.open_public { "anybody" } else { "who has a private address" };
+        Some(format!(
+            "this node has the public address {address} and no herd key: {who} may join its \
+             herd; `daust key new` makes a key"
+        ))
+    }
+
+    fn say_exposed(&self) {
+        if let Some(sentence) = self.exposed() {
+            log::warn!(target: "node", "{sentence}");
+        }
+    }
+
     /// Changes the record; true if that made a difference and it was signed anew.
     pub fn change(&mut self, change: impl FnOnce(&mut Record)) -> bool {
         let before = self.record.clone();
@@ -125,7 +143,7 @@ impl Own {
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> bool {
         let known = std::mem::replace(&mut self.options.addresses, addresses.to_vec());
         if known != addresses {
-            say_exposed(&self.identity, &self.options);
+            self.say_exposed();
         }
         self.change(|record| record.addresses = told(addresses))
     }
@@ -180,19 +198,6 @@ impl Own {
 
     pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
         &self.counters
-    }
-}
-
-/// An open herd where the world may look in is seldom meant.
-fn say_exposed(identity: &Identity, options: &Options) {
-    let mut public = options.addresses.iter().filter(|address| !is_private(**address));
-    if let (None, Some(address)) = (identity.herd(), public.next()) {
-        let who = if options.open_public { "anybody" } else { "any private address" };
-        log::warn!(
-            target: "node",
-            "this node has the public address {address} and no herd key: {who} may join its herd; \
-             `daust key new` makes a key"
-        );
     }
 }
 

@@ -53,6 +53,8 @@ pub const REQUESTS: usize = 1_024;
 /// Requests of others remembered as carried out, so that none is carried out twice; the oldest
 /// goes first.
 pub const REQUESTS_REMEMBERED: usize = 16_384;
+/// Commands that change something, of one node in one second.
+pub const CHANGES_PER_SECOND: u32 = 8;
 /// How long the answer to a request is waited for unless `-t` says else, milliseconds.
 pub const ANSWER_MS: u64 = 5_000;
 /// Longest time-out a request may ask for, milliseconds.
@@ -164,6 +166,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("parts a reply", PARTS as u64, ""),
     ("requests under way", REQUESTS as u64, ""),
     ("requests remembered", REQUESTS_REMEMBERED as u64, ""),
+    ("changes a node", CHANGES_PER_SECOND as u64, "a second"),
     ("answer wait", ANSWER_MS, "ms"),
     ("answer wait at most", ANSWER_MAX_MS, "ms"),
     ("pending hellos", PENDING_HELLOS as u64, ""),

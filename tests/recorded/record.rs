@@ -49,9 +49,7 @@ pub fn record(key: Option<HerdKey>) -> Vec<Item> {
     let whos = tap.borrow().whos.clone();
     items.extend(datagrams(&mesh.sent, &whos));
     items.append(&mut tap.borrow_mut().items);
-    if key.is_none() {
-        items.extend(examples::items());
-    }
+    items.extend(examples::items());
     for item in &mut items {
         item.said = say(item, &whos);
     }
