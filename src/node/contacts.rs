@@ -246,6 +246,10 @@ impl Contacts {
                 self.contacts.remove(&at);
                 return;
             }
+            Occasion::Claimed if contact.wait_ms > AGAIN_MS => {
+                self.contacts.remove(&at);
+                return;
+            }
             Occasion::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
                 self.contacts.remove(&at);
                 return;

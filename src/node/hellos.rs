@@ -97,8 +97,9 @@ impl Hellos {
             t.own.count("hellos for others");
             // One that we lost looks for somebody else here: now we know where it is.
             let lost = t.roster.get(header.sender).is_some_and(|peer| peer.state != State::Alive);
-            if lost && self.admission.may_answer(t.now, way.address) {
-                let why = Occasion::Remembered;
+            let padded = length >= HELLO_BYTES;
+            if lost && padded && self.admission.may_answer(t.now, way.address) {
+                let why = Occasion::Claimed;
                 self.contacts.contact(t, way.address, header.sender, Intent::Return, why);
             }
             return;
