@@ -123,6 +123,7 @@ completions/daust.bash|$(datarootdir)/bash-completion/completions/daust|644
 completions/_daust|$(datarootdir)/zsh/site-functions/_daust|644
 endef
 export installed
+sysusersdir := $(unitdir:%/systemd/system=%/sysusers.d)
 
 install: all
 	@printf '%s\n' "$$installed" | while IFS='|' read -r from to mode; do \
@@ -138,13 +139,16 @@ ifneq ($(unitdir),no)
 	@echo 'install $(DESTDIR)$(unitdir)/daustd.service'
 	@mkdir -p '$(DESTDIR)$(unitdir)'
 	@sed 's|@sbindir@|$(sbindir)|g' systemd/daustd.service.in >'$(DESTDIR)$(unitdir)/daustd.service'
+	install -D -m 644 systemd/daust.conf '$(DESTDIR)$(sysusersdir)/daust.conf'
+	@# A package does this when it is installed.
+	@[ -n '$(DESTDIR)' ] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers '$(sysusersdir)/daust.conf' || :
 endif
 
 uninstall:
 	@printf '%s\n' "$$installed" | while IFS='|' read -r from to mode; do \
 	    rm -f "$(DESTDIR)$$to" || exit 1; \
 	done
-	@rm -f '$(DESTDIR)$(unitdir)/daustd.service'
+	@rm -f '$(DESTDIR)$(unitdir)/daustd.service' '$(DESTDIR)$(sysusersdir)/daust.conf'
 
 clean:
 	rm -rf '$(target_dir)'

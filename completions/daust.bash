@@ -26,7 +26,7 @@ _daust() {
         -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
         -t | --timeout) ;;
         remote | forget) _daust_offer "$typed" < <(_daust_nodes) ;;
-        key) COMPREPLY=($(compgen -W 'list new' -- "$typed")) ;;
+        key) COMPREPLY=($(compgen -W 'add list new' -- "$typed")) ;;
         trace) _daust_offer "$typed" < <(printf '%s\n' all remote; _daust_nodes) ;;
         *)
             if [[ $typed == -* ]]; then
@@ -41,8 +41,8 @@ _daust() {
 _daustd() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='-d --daemon -n --name -i --iface -b --bind -P --port -k --keynode
-        -p --publicface -e --deadend --open-public --key-file -l --logfile -S --state-dir -s --socket
-        -c --config -v --verbose -V --version -h --help'
+        -p --publicface -e --deadend --open-public --key-file --no-sandbox -l --logfile
+        -S --state-dir -s --socket -c --config -v --verbose -V --version -h --help'
     COMPREPLY=()
     case $before in
         -i | --iface) COMPREPLY=($(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$typed")) ;;

@@ -385,6 +385,45 @@ fn syslog_is_restarted() {
     heard(&syslog, "unproved streams a source");
 }
 
+/// The fields of a process's status that say what it may do.
+fn status(node: &Daemon, field: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let line = text.lines().find(|line| line.starts_with(&format!("{field}:"))).unwrap();
+    line.split_once(':').unwrap().1.split_whitespace().next().unwrap().to_string()
+}
+
+#[test]
+fn root_gives_up_its_rights_and_becomes_the_owner_of_its_state() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("SKIPPED: only root can");
+    }
+    let plain = Daemon::start("node1");
+    let mut owned = Daemon::prepared("node2");
+    let other = Some(12_345);
+    fs::create_dir_all(&owned.state).unwrap();
+    std::os::unix::fs::chown(&owned.state, other, other).unwrap();
+    owned.socket = owned.path("run/daust.sock");
+    let log = owned.path("log");
+    owned.run(owned.command().arg("-l").arg(&log));
+    owned.wait_answers();
+    for (node, user) in [(&plain, "0"), (&owned, "12345")] {
+        assert_eq!(status(node, "Uid"), user);
+        assert_eq!(status(node, "NoNewPrivs"), "1");
+        for rights in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+            assert_eq!(status(node, rights), "0000000000000000", "{rights}");
+        }
+    }
+    for path in [&log, &owned.socket, &owned.state.join("state.redb")] {
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).unwrap()), 12_345);
+    }
+    // Its log is opened again by the user it became.
+    owned.signal("-HUP");
+    wait_until("the log to be opened again", || match fs::read_to_string(&log).unwrap() {
+        text if text.contains("opened again") => Ok(()),
+        text => Err(text),
+    });
+}
+
 /// Only where systemd is.
 #[test]
 fn the_unit_is_sound() {

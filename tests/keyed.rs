@@ -5,9 +5,10 @@ mod common;
 
 use common::{DAUST, Daemon, Said, wait_until};
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// `daust key new FILE`; gives the text.
 fn new_key(path: &Path) -> String {
@@ -74,6 +75,14 @@ fn a_key_is_made_once_and_without_a_daemon() {
     assert_eq!((again.status, again.out.as_str()), (1, ""), "{again:?}");
     assert!(again.err.contains(&format!("mv {}", path.display())), "{again:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), made.out, "it is overwritten");
+
+    let other = scratch.0.join("taken");
+    let mut add = Command::new(DAUST);
+    let mut add = add.args(["key", "add"]).arg(&other).stdin(Stdio::piped()).spawn().unwrap();
+    add.stdin.take().unwrap().write_all(made.out.as_bytes()).unwrap();
+    assert!(add.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&other).unwrap(), made.out);
+    assert_eq!(fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o600);
 
     let json = run(&["-j", "key", "new", scratch.0.join("other").to_str().unwrap()]);
     let object: serde_json::Value = serde_json::from_str(&json.out).unwrap();

@@ -47,8 +47,8 @@ fn run(arguments: &[String], screen: &mut Screen) -> i32 {
         Request::Ask { options, words, verbatim } => {
             screen.json = options.json;
             screen.verbose = options.verbose;
-            if let Some(arguments) = key::arguments(&words) {
-                return key::new(&[arguments, &verbatim].concat(), screen);
+            if let Some(status) = key::run(&[&words[..], &verbatim].concat(), screen) {
+                return status;
             }
             match words::parse(&words, &verbatim) {
                 Ok(asked) => answer(&asked, &options, screen),

@@ -129,6 +129,12 @@ pub fn new_key(secret: &str, fingerprint: &str, source: &str) -> String {
     line(&merge(object, json!({ "from": null, "from_id": null })))
 }
 
+/// What `daust key add` took.
+pub fn added_key(fingerprint: &str, source: &str) -> String {
+    let object = json!({ "type": "added_key", "fingerprint": fingerprint, "source": source });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
+}
+
 fn event(event: &Event) -> Value {
     json!({
         "type": "event",

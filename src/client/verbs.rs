@@ -104,7 +104,7 @@ pub static VERBS: &[Verb] = &[
         argument: Argument::Word("list"),
         all: All::Everybody,
         remote: true,
-        help: "show which herd key is in use; `key new [FILE]` makes a herd's first one",
+        help: "show the herd key in use; `key new` makes one, `key add` takes one",
         command: |_| Command::Keys,
     },
     Verb {

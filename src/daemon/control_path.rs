@@ -37,18 +37,23 @@ pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
         format!("can not make the control socket {}: {e}; -s PATH names another", path.display())
     };
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let group = group_id(&fs::read_to_string("/etc/group").unwrap_or_default());
-    make_directory(directory, group).map_err(fail)?;
+    make_directory(directory).map_err(fail)?;
     // Two daemons that start at once must not take each other's fresh socket for a stale one.
     let lock = File::open(directory).and_then(|file| file.lock().map(|()| file));
     make_room(path)?;
     let listener = UnixListener::bind(path).map_err(fail)?;
     drop(lock);
-    let shared = group.is_some_and(|group| chown(path, None, Some(group)).is_ok());
+    // Where it is our own group the file has it already, and there may be no right to change it.
+    let has = fs::metadata(path).map_err(fail)?.gid();
+    let shared = group().is_some_and(|it| it == has || chown(path, None, Some(it)).is_ok());
     let mode = if shared { 0o660 } else { 0o600 };
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(fail)?;
     let device_and_inode = identity(path).map_err(fail)?;
     Ok((listener, SocketFile { path: path.to_path_buf(), device_and_inode }))
+}
+
+fn group() -> Option<u32> {
+    group_id(&fs::read_to_string("/etc/group").unwrap_or_default())
 }
 
 /// The group's number in /etc/group. The name service is not asked: it may take seconds, and a
@@ -60,12 +65,12 @@ fn group_id(groups: &str) -> Option<u32> {
 }
 
 /// A directory that is there already keeps its owner and mode.
-fn make_directory(directory: &Path, group: Option<u32>) -> std::io::Result<()> {
+pub fn make_directory(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    if group.is_some_and(|group| chown(directory, None, Some(group)).is_ok()) {
+    if group().is_some_and(|group| chown(directory, None, Some(group)).is_ok()) {
         fs::set_permissions(directory, Permissions::from_mode(0o750))?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::daemon::process;
 use crate::wire::key::HerdKey;
 use crate::wire::limits::KEY_FILE_BYTES;
 use std::fmt::Display;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -16,12 +16,16 @@ use zeroize::Zeroizing;
 const NAME: &str = "key";
 /// Says that this node is of a keyed herd. A file of its own: it outlives a damaged state.
 const MARK: &str = "keyed";
+/// A fingerprint and a line's end.
+const MARK_BYTES: u64 = 20;
 
 /// The key to run with, and its file.
 #[derive(Debug)]
 pub struct Found {
     pub key: HerdKey,
     pub path: PathBuf,
+    /// Whether no core dump will hold it.
+    pub dumps: nix::Result<()>,
 }
 
 /// The key in the file that was named, else beside the configuration, else in the state directory.
@@ -32,8 +36,10 @@ pub fn find(named: Option<&Path>, state_dir: &Path) -> Result<Option<Found>, Str
         None => vec![Path::new(CONFIGURATION).with_file_name(NAME), state_dir.join(NAME)],
     };
     for path in places {
+        // Before the secret is in memory.
+        let dumps = path.exists().then(process::forbid_core_dumps);
         if let Some(key) = read(&path)? {
-            return Ok(Some(Found { key, path }));
+            return Ok(Some(Found { key, path, dumps: dumps.unwrap_or(Ok(())) }));
         }
     }
     if let Some(path) = named {
@@ -43,18 +49,28 @@ pub fn find(named: Option<&Path>, state_dir: &Path) -> Result<Option<Found>, Str
         ));
     }
     let mark = state_dir.join(MARK);
-    let text = match fs::read_to_string(&mark) {
-        Err(e) if is_missing(&e) => return Ok(None),
-        text => text.unwrap_or_default(),
-    };
+    let Some(known) = marked(&mark) else { return Ok(None) };
     Err(format!(
         "this node is of a keyed herd (key {}), and there is no key file any more: write the herd's \
          key to {} again, or name its file with --key-file PATH; to run an open herd instead, \
          remove {}",
-        text.trim().escape_debug(),
+        known.trim().escape_debug(),
         state_dir.join(NAME).display(),
         mark.display()
     ))
+}
+
+/// What the mark says, if there is one. Root reads it in somebody else's directory: no link, and not
+/// much.
+fn marked(path: &Path) -> Option<String> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let mut text = String::new();
+    match File::options().read(true).custom_flags(flags).open(path) {
+        Err(e) if is_missing(&e) => return None,
+        Err(_) => {}
+        Ok(file) => drop(file.take(MARK_BYTES).read_to_string(&mut text)),
+    }
+    Some(text)
 }
 
 fn is_missing(e: &io::Error) -> bool {
@@ -85,8 +101,6 @@ fn read(path: &Path) -> Result<Option<HerdKey>, String> {
             "others may read or write it (mode {mode:o}): chmod 600 {path}"
         )));
     }
-    // Before the secret is in memory.
-    process::forbid_core_dumps();
     // As large as it may get: what grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES as usize + 1));
     file.take(KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unfit(&e))?;
@@ -101,7 +115,7 @@ fn read(path: &Path) -> Result<Option<HerdKey>, String> {
 pub fn mark(state_dir: &Path, key: &HerdKey) {
     let path = state_dir.join(MARK);
     let text = format!("{}\n", key.fingerprint());
-    if fs::read_to_string(&path).is_ok_and(|known| known == text) {
+    if marked(&path).is_some_and(|known| known == text) {
         return;
     }
     let written = || {
@@ -124,7 +138,7 @@ pub fn mark(state_dir: &Path, key: &HerdKey) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
 
     struct Directory(PathBuf);
 

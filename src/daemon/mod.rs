@@ -17,6 +17,7 @@ mod log_sink;
 mod logging;
 pub mod options;
 mod process;
+mod sandbox;
 mod signals;
 pub mod state_file;
 mod store;
@@ -103,10 +104,18 @@ fn start(
     settings: Settings,
     reload: Box<dyn Fn() -> Result<Settings, String>>,
 ) -> Result<(World, Node), String> {
-    let log = logging::start(settings.log_target(), settings.verbose)?;
+    // Root may have to read it, from where the sandbox does not reach.
     let found = keys::find(settings.key_file.as_deref(), &settings.state_dir)?;
+    let missing = if settings.sandbox { sandbox::enter(&settings) } else { Vec::new() };
+    let log = logging::start(settings.log_target(), settings.verbose)?;
+    for sentence in missing {
+        log::warn!("{sentence}");
+    }
     let state = State::open(&settings.state_dir)?;
-    if let Some(Found { key, path }) = &found {
+    if let Some(Found { key, path, dumps }) = &found {
+        if let Err(e) = dumps {
+            log::warn!("core dumps can not be switched off ({e}): one would hold the herd key");
+        }
         keys::mark(&settings.state_dir, key);
         log::info!("herd key {} from {}", key.fingerprint(), path.display());
     }
@@ -124,6 +133,11 @@ fn start(
             .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
     let (listener, file) = control_path::bind(&settings.socket)?;
     let control = control::Control::listen(registry()?, listener, file).map_err(|e| no_poll(&e))?;
+    if settings.sandbox
+        && let Err(why) = sandbox::bound()
+    {
+        log::warn!("the last rights of root stay: {why}");
+    }
     interfaces::check(settings.interface.as_deref())?;
     let interface = settings.interface.clone();
     let watcher = Watcher::start(poll.registry(), interface, settings.bind, event_loop::now());

@@ -65,6 +65,7 @@ pub const TABLE: &[Row] = &[
     row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
     row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
     row("", "key-file", Kind::Value, "PATH", "file of the herd key (open herd if there is none)"),
+    row("", "no-sandbox", Kind::Flag, "", "keep all rights of the process, to debug it"),
     row("l", "logfile", Kind::Value, "PATH", "log here; SIGHUP opens it again"),
     row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
     row("s", "socket", Kind::Value, "PATH", "control socket"),
@@ -84,6 +85,9 @@ pub struct Settings {
     pub open_public: bool,
     /// Where the herd key must be; None: where one is looked for.
     pub key_file: Option<PathBuf>,
+    pub sandbox: bool,
+    /// The configuration file, which SIGHUP reads again.
+    pub configuration: PathBuf,
     pub logfile: Option<PathBuf>,
     pub state_dir: PathBuf,
     pub socket: PathBuf,
@@ -114,6 +118,7 @@ impl Settings {
             ("deadend", self.deadend != fresh.deadend),
             ("open-public", self.open_public != fresh.open_public),
             ("key-file", self.key_file != fresh.key_file),
+            ("no-sandbox", self.sandbox != fresh.sandbox),
             ("state-dir", self.state_dir != fresh.state_dir),
             ("socket", self.socket != fresh.socket),
             ("accept", self.accept != fresh.accept),
@@ -202,7 +207,9 @@ pub fn read(arguments: &[String], environment: &Environment) -> Result<Asked, St
         values.entry(key).or_insert(value);
     }
     let verbose = matches.opt_count("v");
-    Ok(Asked::Run(Box::new(settings(&values, typed(&matches), verbose, environment)?)))
+    let mut settings = settings(&values, typed(&matches), verbose, environment)?;
+    settings.configuration = explicit.unwrap_or(settings.configuration);
+    Ok(Asked::Run(Box::new(settings)))
 }
 
 /// What a configuration file with this text, and no option, comes to.
@@ -266,6 +273,8 @@ fn settings(
         deadend: flag("deadend"),
         open_public: flag("open-public"),
         key_file: path("key-file", &environment.key_file).map(|path| absolute(&path)),
+        sandbox: !flag("no-sandbox"),
+        configuration: CONFIGURATION.into(),
         logfile: one("logfile").map(|v| absolute(Path::new(v))),
         state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
         socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),

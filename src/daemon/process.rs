@@ -98,12 +98,10 @@ pub fn ignore_file_size_signal() {
 
 /// What holds a herd key leaves no image of its memory on any disk, and none to other processes of
 /// its user.
-pub fn forbid_core_dumps() {
+pub fn forbid_core_dumps() -> nix::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
-    let limited = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    if let Err(e) = limited.and(nix::sys::prctl::set_dumpable(false)) {
-        log::warn!("core dumps can not be switched off ({e}): one would hold the herd key");
-    }
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)
 }
 
 /// More than all limits of sockets together.

@@ -107,7 +107,7 @@ fn lock_patiently(lock: &File) -> Result<(), TryLockError> {
     }
 }
 
-fn make_directory(directory: &Path) -> std::io::Result<()> {
+pub fn make_directory(directory: &Path) -> std::io::Result<()> {
     if !directory.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }

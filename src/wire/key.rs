@@ -25,6 +25,9 @@ const GROUP: usize = 5;
 /// The epoch of a herd's first key.
 const FIRST_EPOCH: u32 = 1;
 
+/// Why a text is no key that may go on in the next line.
+pub const NOT_WHOLE: &str = "it is no whole herd key: herd1- is followed by 16 groups of 5";
+
 /// A herd's key of one epoch. Wiped when dropped; shown as its fingerprint only.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct HerdKey {
@@ -126,7 +129,7 @@ impl FromStr for HerdKey {
         let mut symbols = Zeroizing::new(String::with_capacity(text.len()));
         symbols.extend(text[PREFIX.len()..].chars().filter(|c| *c != '-' && !c.is_whitespace()));
         if symbols.len() != SYMBOLS {
-            return Err("it is no whole herd key: herd1- is followed by 16 groups of 5");
+            return Err(NOT_WHOLE);
         }
         let damaged = "it is damaged: its checksum does not fit, copy it again";
         let bytes = base32::decode(Alphabet::Crockford, &symbols).map(Zeroizing::new);
