@@ -87,6 +87,9 @@ fn read(path: &Path) -> Result<Option<HerdKey>, String> {
     // A pipe in its place must not make the start wait.
     let file = match File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path) {
         Err(e) if is_missing(&e) => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            return Err(unfit(&format!("{e}; it must belong to the user that daustd runs as")));
+        }
         Err(e) => return Err(unfit(&e)),
         Ok(file) => file,
     };
