@@ -10,6 +10,7 @@ use crate::node::roster::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::message::Ages;
+use rand::RngExt;
 
 /// Ages in one datagram: in a larger herd the stretches take turns.
 const AGES: usize = 256;
@@ -27,14 +28,16 @@ fn living(t: &Tables) -> Vec<NodeId> {
     ids
 }
 
-/// The next stretch of ages for the spare room of a datagram.
+/// The ages for the spare room of a datagram: each second another stretch, so that whoever is told
+/// once a second is told all in turn.
 pub fn ages(t: &mut Tables, room_bytes: usize) -> Vec<u8> {
     let living = living(t);
-    let room = (room_bytes.saturating_sub(Ages::OFFSET_BYTES) * 2).min(AGES);
-    let offset = if t.ages_from < living.len() { t.ages_from } else { 0 };
-    let stretch = &living[offset..living.len().min(offset + room)];
-    let steps = stretch.iter().map(|id| age_to_tell(t, *id)).collect();
-    t.ages_from = offset + stretch.len();
+    let stretches = living.len().div_ceil(AGES);
+    let from = (t.now.0 / 1_000_000) as usize % stretches * AGES;
+    let length = (living.len() - from).min(AGES);
+    let room = (room_bytes.saturating_sub(Ages::OFFSET_BYTES) * 2).min(length);
+    let offset = from + t.random.random_range(0..=length - room);
+    let steps = living[offset..offset + room].iter().map(|id| age_to_tell(t, *id)).collect();
     Ages { offset: offset as u16, steps }.write()
 }
 

@@ -87,13 +87,21 @@ impl Members {
 
     /// A record under our own id: an echo, an earlier life's trace, or a clone's. A clone shows
     /// itself by talking (see `Taken`), unless it bears our very generation: then the later
-    /// instance starts above.
+    /// instance starts above, and the earlier one says itself anew, so that the later hears of it.
     fn own_record(&mut self, t: &mut Tables, record: &Record, signed: &[u8]) {
         let own = &t.own.record;
+        let same = record.generation == own.generation;
         let ours = record.instance == own.instance && record.generation > own.generation;
-        let shared = record.instance < own.instance && record.generation == own.generation;
-        if (ours || shared) && Record::open(t.own.options.suite, signed).is_ok() {
+        let above = ours || (same && record.instance < own.instance);
+        let hides_us = same && record.instance > own.instance && record.sequence >= own.sequence;
+        if !(above || hides_us) || Record::open(t.own.options.suite, signed).is_err() {
+            return;
+        }
+        if above {
             t.out.notice(Notice::StartAbove(record.generation));
+        } else {
+            t.own.outdo(record.sequence);
+            t.out.notice(Notice::OwnChanged);
         }
     }
 

@@ -126,15 +126,17 @@ impl Hellos {
         let peer_start = record.generation.start_counter();
         let Some(key) = t.own.identity.pair_key(start, &keys, peer_start) else { return };
         let known = t.roster.get(header.sender);
+        let awaited = self.pending.get(&header.sender).map(|pending| &pending.record);
         // The same life under another instance is a clone's: it has to start above, too.
+        let is_clone = |known: &&Record| {
+            known.generation.start_counter() == record.generation.start_counter()
+                && known.instance != record.instance
+        };
         let known_generation = known
-            .filter(|peer| {
-                let known = &peer.record;
-                known.generation > record.generation
-                    || (known.generation.start_counter() == record.generation.start_counter()
-                        && known.instance != record.instance)
-            })
-            .map(|peer| peer.record.generation);
+            .map(|peer| &peer.record)
+            .filter(|known| known.generation > record.generation || is_clone(known))
+            .or(awaited.filter(is_clone))
+            .map(|known| known.generation);
         // Who asks for us by id knew us. Where we know nobody (the disk was lost, or died before our
         // first peer was written) we return to it, as it does to us.
         let knows_us = header.destination == t.own.id && t.roster.is_empty();

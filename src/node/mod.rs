@@ -101,7 +101,6 @@ impl Node {
             routes: Default::default(),
             out: Outbox::default(),
             random,
-            ages_from: 0,
             awake_since: now,
             next_look: now,
         };

@@ -140,6 +140,12 @@ impl Own {
         true
     }
 
+    /// Says the record anew, later than one of this generation that somebody else signed as us.
+    pub fn outdo(&mut self, sequence: u64) {
+        self.record.sequence = sequence.saturating_add(1);
+        self.signed = self.record.sign(&self.identity);
+    }
+
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> bool {
         let known = std::mem::replace(&mut self.options.addresses, addresses.to_vec());
         if known != addresses {

@@ -26,8 +26,6 @@ pub struct Tables {
     pub routes: Routes,
     pub out: Outbox,
     pub random: StdRng,
-    /// Where in the list of the living the next ages to tell begin.
-    pub ages_from: usize,
     /// Since when this node runs without a sleep.
     pub awake_since: Time,
     /// When the silent are looked for again.
