@@ -31,9 +31,17 @@ pub struct Found {
 /// The key in the file that was named, else beside the configuration, else in the state directory.
 /// None: the herd is open. An error is a reason not to start.
 pub fn find(named: Option<&Path>, state_dir: &Path) -> Result<Option<Found>, String> {
+    find_beside(Path::new(CONFIGURATION), named, state_dir)
+}
+
+fn find_beside(
+    configuration: &Path,
+    named: Option<&Path>,
+    state_dir: &Path,
+) -> Result<Option<Found>, String> {
     let places = match named {
         Some(path) => vec![path.to_path_buf()],
-        None => vec![Path::new(CONFIGURATION).with_file_name(NAME), state_dir.join(NAME)],
+        None => vec![configuration.with_file_name(NAME), state_dir.join(NAME)],
     };
     for path in places {
         // Before the secret is in memory.
@@ -173,16 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn the_named_file_goes_before_the_state_directory() {
+    fn the_named_file_goes_first_and_the_state_directory_last() {
         let directory = Directory::new("order");
+        fs::create_dir(directory.0.join("etc")).unwrap();
+        let configuration = directory.0.join("etc/daustd.toml");
         let fingerprint = |named: Option<&Path>| {
-            find(named, &directory.0).unwrap().map(|found| found.key.fingerprint())
+            let found = find_beside(&configuration, named, &directory.0).unwrap();
+            found.map(|found| found.key.fingerprint())
         };
+        let of = |byte| Some(HerdKey::first(&[byte; 40]).fingerprint());
         assert_eq!(fingerprint(None), None);
         directory.write(NAME, &text(1), 0o600);
         let named = directory.write("named", &text(2), 0o400);
-        assert_eq!(fingerprint(None), Some(HerdKey::first(&[1; 40]).fingerprint()));
-        assert_eq!(fingerprint(Some(&named)), Some(HerdKey::first(&[2; 40]).fingerprint()));
+        assert_eq!((fingerprint(None), fingerprint(Some(&named))), (of(1), of(2)));
+        directory.write("etc/key", &text(3), 0o600);
+        assert_eq!((fingerprint(None), fingerprint(Some(&named))), (of(3), of(2)));
     }
 
     #[test]
