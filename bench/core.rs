@@ -15,7 +15,7 @@ use herd::wire::info::NodeInfo;
 use herd::wire::message::Envelope;
 use herd::wire::record::Record;
 use herd::wire::reply::Reply;
-use herd::wire::seal::{Identity, PairKey, Suite};
+use herd::wire::seal::{Identity, SealKey, Suite};
 use herd::wire::time::Time;
 use invented::{Invented, Met};
 use std::hint::black_box;
@@ -33,7 +33,7 @@ fn address(number: usize) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 1, high, low), 4040))
 }
 
-fn pair_key() -> PairKey {
+fn pair_key() -> SealKey {
     let one = Identity::from_secret(&[1; 64], Suite::Real);
     let other = Identity::from_secret(&[2; 64], Suite::Real);
     one.pair_key(1, &other.public(), 1).expect("a key")

@@ -7,7 +7,7 @@ use herd::wire::hello::{Hello, Intent};
 use herd::wire::ids::{Generation, NodeId};
 use herd::wire::message::Envelope;
 use herd::wire::record::Record;
-use herd::wire::seal::{Identity, PairKey, Suite};
+use herd::wire::seal::{Identity, SealKey, Suite};
 use std::net::IpAddr;
 
 const START_COUNTER: u64 = 1;
@@ -21,7 +21,7 @@ pub struct Invented {
 /// What the answer to a hello gives: who answered, and the key of the pair.
 pub struct Met {
     pub victim: NodeId,
-    pub key: PairKey,
+    pub key: SealKey,
 }
 
 impl Invented {

@@ -137,6 +137,25 @@ fn a_live_node_is_not_forgotten() {
 }
 
 #[test]
+fn a_node_that_accepts_reading_only_is_not_stopped_from_elsewhere() {
+    let (node1, mut guarded) = (Daemon::start("node1"), Daemon::prepared("guarded"));
+    let configuration = guarded.path("daustd.toml");
+    fs::write(&configuration, "accept = 'read'\n").unwrap();
+    let mut command = guarded.command();
+    guarded.run(command.arg("-c").arg(&configuration));
+    join(&node1, &guarded);
+    for words in [&["remote", "guarded", "stop"][..], &["remote", "guarded", "forget", "x"]] {
+        let said = node1.daust(words);
+        assert_eq!((said.status, said.out.as_str()), (1, ""), "{said:?}");
+        assert!(said.err.contains("accept = \"read\" in its configuration"), "{said:?}");
+    }
+    node1.daust(&["remote", "guarded", "ping"]).expect_out("pong\n");
+    assert!(guarded.log().contains("Stop asked by node1"), "{}", guarded.log());
+    guarded.daust(&["stop"]).expect_out("stopped\n");
+    assert_eq!(guarded.wait_end(), 0);
+}
+
+#[test]
 fn json_is_one_object_a_line() {
     let (node1, _node2) = pair();
     let said = node1.daust(&["-j", "list"]);

@@ -118,6 +118,7 @@ fn bash_offers_words_and_nodes() {
     assert_eq!(completed(&["remote", r"vm\ 1"]), r"vm\ 10|");
     assert_eq!(completed(&["trace", ""]), r"all|remote|node1|vm\ 4|vm\ 10|");
     assert_eq!(completed(&["forget", "x"]), "|");
+    assert_eq!(completed(&["key", ""]), "add|list|new|");
 }
 
 /// Only where mandoc is installed; it finds no page that is not, so that is no fault here.

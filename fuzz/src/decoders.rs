@@ -7,12 +7,15 @@ use herd::client::{json, render};
 use herd::wire::codec::{self, FrameReader};
 use herd::wire::command::Scope;
 use herd::wire::control::{Part, Request};
-use herd::wire::header::{Header, Kind};
+use herd::wire::header::{HEADER_BYTES, Header, Kind};
 use herd::wire::hello::Hello;
+use herd::wire::ids::NodeId;
+use herd::wire::key::HerdKey;
 use herd::wire::limits::{NAME_BYTES, RECORD_BYTES};
 use herd::wire::message::{Ages, Body, Envelope};
 use herd::wire::noise::{PLAIN_BYTES, Read, Session};
 use herd::wire::record::Record;
+use herd::wire::refusal::Outside;
 use herd::wire::rumor::Rumor;
 use herd::wire::seal::{Identity, Suite, counter_of};
 use minicbor::{Decode, Encode};
@@ -44,6 +47,25 @@ pub fn header(bytes: &[u8]) {
 pub fn hello(bytes: &[u8]) {
     if let Some(hello) = twice::<Hello>(bytes) {
         record(&hello.record);
+    }
+}
+
+/// A key's text, and what a refusal says.
+pub fn key(bytes: &[u8]) {
+    if let Some((echo, why)) = Outside::read(bytes) {
+        let again = why.refusal(&Header::new(Kind::HelloQuestion, NodeId(1), NodeId(2)), &echo);
+        let again = again.expect("an echo is long enough");
+        assert_eq!(Outside::read(&again[HEADER_BYTES..]), Some((echo, why)));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match text.parse::<HerdKey>() {
+        Ok(key) => {
+            let again: HerdKey = key.to_text().parse().expect("its own text");
+            assert_eq!(again.fingerprint(), key.fingerprint());
+            assert!(key.herd() != 0 && key.epoch() != 0);
+        }
+        // Nothing of what may be half a secret comes back.
+        Err(sentence) => assert!(sentence.len() > 20),
     }
 }
 

@@ -20,6 +20,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("header", decoders::header),
     ("hello", decoders::hello),
     ("kept", files::kept),
+    ("key", decoders::key),
     ("message", decoders::message),
     ("node", node::node),
     ("noise", decoders::noise),

@@ -1,8 +1,9 @@
 //! The usage and the help, made from the table of verbs and the table of options.
 
 use crate::cli::options;
-use crate::client::verbs::{Rank, VERBS, Verb};
+use crate::client::verbs::{VERBS, Verb};
 use crate::wire::PROTOCOL_VERSION;
+use crate::wire::command::Rank;
 
 const SYNOPSIS: &str = "Usage: daust [options] [remote NODE | all] VERB [ARGUMENT...]";
 
@@ -39,7 +40,7 @@ pub fn version() -> String {
 }
 
 fn verbs(rank: Rank) -> String {
-    VERBS.iter().filter(|verb| verb.rank == rank).map(line).collect()
+    VERBS.iter().filter(|verb| verb.rank() == rank).map(line).collect()
 }
 
 fn line(verb: &Verb) -> String {

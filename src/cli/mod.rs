@@ -4,6 +4,7 @@
 //! options, help, what is shown when.
 
 mod help;
+mod key;
 mod options;
 mod screen;
 
@@ -46,6 +47,9 @@ fn run(arguments: &[String], screen: &mut Screen) -> i32 {
         Request::Ask { options, words, verbatim } => {
             screen.json = options.json;
             screen.verbose = options.verbose;
+            if let Some(status) = key::run(&[&words[..], &verbatim].concat(), screen) {
+                return status;
+            }
             match words::parse(&words, &verbatim) {
                 Ok(asked) => answer(&asked, &options, screen),
                 Err(why) => wrong_words(screen, &why),

@@ -4,7 +4,7 @@
 use crate::client::answers::Answer;
 use crate::client::render::escape;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Event, Hop, NodeInfo, TraceRow, VersionInfo};
+use crate::wire::info::{Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
 use crate::wire::reply::{Failure, Reply};
 use serde_json::{Value, json};
 use std::fmt::Display;
@@ -40,6 +40,8 @@ fn reply_objects(reply: &Reply, elapsed_us: u64, verbose: bool) -> Vec<Value> {
             vec![json!({ "type": "forgotten", "name": name, "id": id(*of) })]
         }
         Reply::Event(what) => vec![event(what)],
+        Reply::Keys(keys) if keys.is_empty() => vec![key(None)],
+        Reply::Keys(keys) => keys.iter().map(|info| key(Some(info))).collect(),
         Reply::Error(failure) => vec![error(failure)],
     }
 }
@@ -101,7 +103,36 @@ fn version(info: &VersionInfo) -> Value {
         "build": text(&info.build),
         "limits": limits.collect::<Vec<_>>(),
         "counters": counters.collect::<Vec<_>>(),
+        "warning": info.warning,
     })
+}
+
+/// Without a key, all is null: the herd is open.
+fn key(info: Option<&KeyInfo>) -> Value {
+    json!({
+        "type": "key",
+        "fingerprint": info.map(|key| &key.fingerprint),
+        "herd": info.map(|key| format!("{:016x}", key.herd)),
+        "epoch": info.map(|key| key.epoch),
+        "source": info.map(|key| &key.source),
+    })
+}
+
+/// What `daust key new` made: no daemon was asked.
+pub fn new_key(secret: &str, fingerprint: &str, source: &str) -> String {
+    let object = json!({
+        "type": "new_key",
+        "key": secret,
+        "fingerprint": fingerprint,
+        "source": source,
+    });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
+}
+
+/// What `daust key add` took.
+pub fn added_key(fingerprint: &str, source: &str) -> String {
+    let object = json!({ "type": "added_key", "fingerprint": fingerprint, "source": source });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
 }
 
 fn event(event: &Event) -> Value {
@@ -190,6 +221,8 @@ mod tests {
             Reply::Forgotten { name: name.clone(), id: at },
             Reply::Event(Event { kind: EventKind::Up, name, id: at, text: String::new() }),
             Reply::Error(Failure::new(ErrorCode::NoAnswer, "5 s")),
+            Reply::Keys(vec![KeyInfo::default()]),
+            Reply::Keys(Vec::new()),
         ]);
         let expected = [
             "elapsed_us from from_id type",
@@ -198,10 +231,12 @@ mod tests {
             "depth from from_id homes id name rtt_us state type",
             "address from from_id id name rtt_us type",
             "from from_id type",
-            "build counters from from_id library limits program protocol type",
+            "build counters from from_id library limits program protocol type warning",
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",
+            "epoch fingerprint from from_id herd source type",
+            "epoch fingerprint from from_id herd source type",
         ];
         assert_eq!(objects.iter().map(fields).collect::<Vec<_>>(), expected);
         assert_eq!(objects[1]["parent"], Value::Null);

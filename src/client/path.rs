@@ -1,4 +1,4 @@
-//! Where the local daemon's socket is, when nobody says so.
+//! Where the local daemon's socket and its state directory are, when nobody says so.
 
 use crate::client::Error;
 use std::ffi::OsString;
@@ -25,9 +25,47 @@ fn choose(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Pat
     Ok(Path::new(&home).join(".daust/daust.sock"))
 }
 
+/// Where root's daemon keeps its state, unless ./configure said else.
+const STATE_DIR: &str = match option_env!("HERD_STATE_DIR") {
+    Some(path) => path,
+    None => "/var/lib/daust",
+};
+
+/// DAUST_STATE_DIR, else root's place, else the home directory.
+pub fn state_dir() -> Result<PathBuf, Error> {
+    let root = nix::unistd::geteuid().is_root();
+    choose_state_dir(root, |name| std::env::var_os(name))
+}
+
+fn choose_state_dir(
+    root: bool,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, Error> {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    match (set("DAUST_STATE_DIR"), set("HOME")) {
+        (Some(path), _) => Ok(path.into()),
+        (None, _) if root => Ok(STATE_DIR.into()),
+        (None, Some(home)) => Ok(Path::new(&home).join(".daust")),
+        (None, None) => Err(Error::NoPath),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_directory_is_the_daemons() {
+        let path = |root, set: &[(&str, &str)]| {
+            let find = |name: &str| set.iter().find(|(key, _)| *key == name);
+            choose_state_dir(root, |name| find(name).map(|(_, value)| value.into())).ok()
+        };
+        let all = [("DAUST_STATE_DIR", "/s"), ("HOME", "/h")];
+        assert_eq!(path(true, &all), Some("/s".into()));
+        assert_eq!(path(true, &all[1..]), Some(STATE_DIR.into()));
+        assert_eq!(path(false, &all[1..]), Some("/h/.daust".into()));
+        assert_eq!(path(false, &[]), None);
+    }
 
     #[test]
     fn the_first_that_is_set_wins() {

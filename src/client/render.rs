@@ -5,7 +5,7 @@
 
 use crate::client::answers::Answer;
 use crate::wire::command::Scope;
-use crate::wire::info::{Event, EventKind, Hop, NodeInfo, State, TraceRow, VersionInfo};
+use crate::wire::info::{Event, EventKind, Hop, KeyInfo, NodeInfo, State, TraceRow, VersionInfo};
 use crate::wire::limits::NODES;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use std::fmt::Display;
@@ -29,6 +29,8 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
         Reply::Version(version) => version_lines(version, verbose),
         Reply::Forgotten { name, .. } => format!("{} forgotten\n", escape(name)),
         Reply::Event(event) => event_line(event, verbose),
+        Reply::Keys(keys) if keys.is_empty() => "no herd key: this herd is open\n".into(),
+        Reply::Keys(keys) => keys.iter().map(key_line).collect(),
         Reply::Error(_) => String::new(),
     }
 }
@@ -75,6 +77,7 @@ fn complaint(scope: &Scope, answer: &Answer, failure: &Failure) -> String {
             format!("can not reach remote node {}: {detail}", escape(asked))
         }
         Scope::All if silent && !node.is_empty() => format!("{node} did not answer: {detail}"),
+        _ if detail.starts_with(&node) => detail,
         Scope::All | Scope::Node(_) if !node.is_empty() => format!("{node}: {detail}"),
         _ => detail,
     }
@@ -139,6 +142,9 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
     );
     if verbose {
         text += &format!("build: {}\n", escape(&version.build));
+        if let Some(warning) = &version.warning {
+            text += &format!("warning: {}\n", escape(warning));
+        }
         for limit in &version.limits {
             let line = format!("limit {}: {} {}", limit.name, limit.value, limit.unit);
             text += &format!("{}\n", escape(line.trim_end()));
@@ -148,6 +154,12 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
         }
     }
     text
+}
+
+fn key_line(key: &KeyInfo) -> String {
+    let KeyInfo { fingerprint, herd, epoch, source } = key;
+    let (fingerprint, source) = (escape(fingerprint), escape(source));
+    format!("key {fingerprint}, epoch {epoch}, herd {herd:016x}, from {source}\n")
 }
 
 fn event_line(event: &Event, verbose: bool) -> String {

@@ -135,6 +135,14 @@ fn short_answers() {
     assert_eq!(text(&answer(vec![Reply::Stopped]), false), "stopped\n");
     let forgotten = Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) };
     assert_eq!(text(&answer(vec![forgotten]), false), "vm 4 forgotten\n");
+    let key =
+        KeyInfo { fingerprint: "ab-cd".into(), herd: 0xab, epoch: 2, source: "/etc/key".into() };
+    assert_eq!(
+        text(&answer(vec![Reply::Keys(vec![key])]), false),
+        "key ab-cd, epoch 2, herd 00000000000000ab, from /etc/key\n"
+    );
+    let open = text(&answer(vec![Reply::Keys(Vec::new())]), false);
+    assert_eq!(open, "no herd key: this herd is open\n");
 }
 
 #[test]
@@ -149,13 +157,14 @@ fn version_and_its_details() {
             Limit { name: "frame".into(), value: 9, unit: "bytes".into() },
         ],
         counters: vec![Counter { name: "forged".into(), value: 3 }],
+        warning: Some("no herd key".into()),
     })]);
     let first = "daustd 0.1.0, protocol 1, library 0.1.0\n";
     assert_eq!(text(&version, false), first);
     assert_eq!(
         text(&version, true),
         first.to_string()
-            + "build: release\nlimit hops: 16\nlimit frame: 9 bytes\ncounter forged: 3\n"
+            + "build: release\nwarning: no herd key\nlimit hops: 16\nlimit frame: 9 bytes\ncounter forged: 3\n"
     );
 }
 
@@ -263,10 +272,13 @@ fn nothing_from_elsewhere_moves_the_cursor() {
             build: evil.clone(),
             limits: vec![Limit { name: evil.clone(), value: 1, unit: evil.clone() }],
             counters: vec![Counter { name: evil.clone(), value: 1 }],
+            warning: Some(evil.clone()),
             ..VersionInfo::default()
         };
+        let key = KeyInfo { fingerprint: evil.clone(), source: evil.clone(), ..KeyInfo::default() };
         let mut all = answer(vec![
             nodes(vec![node]),
+            Reply::Keys(vec![key]),
             Reply::Tree(vec![TraceRow { homes, ..row(1, &evil) }]),
             Reply::Path(vec![Hop {
                 name: evil.clone(),
@@ -282,7 +294,7 @@ fn nothing_from_elsewhere_moves_the_cursor() {
         all.node = evil.clone();
         let shown = text(&all, true) + &heading(&all);
         assert!(shown.chars().all(|c| c == '\n' || escape(&c.to_string()).len() == c.len_utf8()));
-        // The answers above make 11 lines: 1 + 1 + 1 + 4 + 1 + 1 + 1, and the heading.
-        assert_eq!(shown.lines().count(), 11, "{shown}");
+        // The answers above make 13 lines: 1 + 1 + 1 + 1 + 5 + 1 + 1 + 1, and the heading.
+        assert_eq!(shown.lines().count(), 13, "{shown}");
     }
 }

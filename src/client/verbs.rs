@@ -2,16 +2,7 @@
 //!
 //! A new verb is one entry here, a `Command` in `wire`, and its text in `render` and `json`.
 
-use crate::wire::command::Command;
-
-/// What a verb does to the herd.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rank {
-    /// Looks, and changes nothing.
-    Read,
-    /// Changes presence.
-    Operate,
-}
+use crate::wire::command::{Command, Rank};
 
 /// Whether a verb wants a node as its argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +11,8 @@ pub enum Argument {
     /// May be left out.
     Optional(&'static str),
     Needed(&'static str),
+    /// This very word.
+    Word(&'static str),
 }
 
 impl Argument {
@@ -28,7 +21,7 @@ impl Argument {
         match self {
             Argument::None => String::new(),
             Argument::Optional(word) => format!(" [{word}]"),
-            Argument::Needed(word) => format!(" {word}"),
+            Argument::Needed(word) | Argument::Word(word) => format!(" {word}"),
         }
     }
 }
@@ -49,7 +42,6 @@ pub enum All {
 pub struct Verb {
     pub word: &'static str,
     pub argument: Argument,
-    pub rank: Rank,
     pub all: All,
     /// Whether it can be asked of another node.
     pub remote: bool,
@@ -58,12 +50,18 @@ pub struct Verb {
     pub command: fn(Option<String>) -> Command,
 }
 
+impl Verb {
+    /// That of its command, which decides in the daemon.
+    pub fn rank(&self) -> Rank {
+        (self.command)(None).rank()
+    }
+}
+
 /// All verbs, as the help shows them.
 pub static VERBS: &[Verb] = &[
     Verb {
         word: "ping",
         argument: Argument::None,
-        rank: Rank::Read,
         all: All::Everybody,
         remote: true,
         help: "see whether a node is up",
@@ -72,7 +70,6 @@ pub static VERBS: &[Verb] = &[
     Verb {
         word: "list",
         argument: Argument::None,
-        rank: Rank::Read,
         all: All::Everybody,
         remote: true,
         help: "list the known nodes",
@@ -81,7 +78,6 @@ pub static VERBS: &[Verb] = &[
     Verb {
         word: "trace",
         argument: Argument::Optional("all | NODE"),
-        rank: Rank::Read,
         all: All::Instead(Command::TraceAll),
         remote: true,
         help: "draw the asked node, the tree of all nodes, or the path to one",
@@ -90,7 +86,6 @@ pub static VERBS: &[Verb] = &[
     Verb {
         word: "watch",
         argument: Argument::None,
-        rank: Rank::Read,
         all: All::Refused("`watch` follows what the local node sees, which is the whole herd"),
         remote: false,
         help: "print what happens, as it happens, until interrupted",
@@ -99,16 +94,22 @@ pub static VERBS: &[Verb] = &[
     Verb {
         word: "version",
         argument: Argument::None,
-        rank: Rank::Read,
         all: All::Everybody,
         remote: true,
         help: "show the versions of a node; with -v its limits and counters",
         command: |_| Command::Version,
     },
     Verb {
+        word: "key",
+        argument: Argument::Word("list"),
+        all: All::Everybody,
+        remote: true,
+        help: "show the herd key in use; `key new` makes one, `key add` takes one",
+        command: |_| Command::Keys,
+    },
+    Verb {
         word: "forget",
         argument: Argument::Needed("NODE"),
-        rank: Rank::Operate,
         all: All::Refused("`forget` spreads through the herd by itself"),
         remote: true,
         help: "forget a node that is down or left",
@@ -117,7 +118,6 @@ pub static VERBS: &[Verb] = &[
     Verb {
         word: "stop",
         argument: Argument::None,
-        rank: Rank::Operate,
         all: All::Everybody,
         remote: true,
         help: "end a node's daustd",

@@ -99,6 +99,10 @@ fn check_argument(verb: &Verb, first: Option<&str>, second: Option<&str>) -> Res
         (Argument::None, Some(_), _) => Err(format!("`{word}` takes no argument")),
         (Argument::Needed(name), None | Some(""), _) => Err(format!("`{word}` wants a {name}")),
         (Argument::Optional(_), Some(""), _) => Err(format!("the NODE of `{word}` is empty")),
+        (Argument::Word(only), Some(other), _) if other != only => {
+            Err(format!("`{word} {other}` can not be asked of a daemon, only `{word} {only}`"))
+        }
+        (Argument::Word(only), None, _) => Err(format!("`{word}` wants a word: `{word} {only}`")),
         (_, _, Some(extra)) => Err(format!(
             "`{word}` takes one argument, `{extra}` is one too many (a name with a space is written in quotes)"
         )),
@@ -183,6 +187,9 @@ mod tests {
             ("-- ping", Scope::Here, Ping),
             ("version all", Scope::All, Version),
             ("watch", Scope::Here, Watch),
+            ("key list", Scope::Here, Keys),
+            ("remote X key list", node("X"), Keys),
+            ("key list all", Scope::All, Keys),
         ];
         for (line, scope, command) in table {
             assert_eq!(read(line), Ok((scope, command)), "{line}");
@@ -229,6 +236,9 @@ mod tests {
             ("watch remote X", "only be asked of the local"),
             ("watch X", "takes no argument"),
             ("all forget X", "spreads"),
+            ("key", "`key list`"),
+            ("key new", "only `key list`"),
+            ("key list x", "`x` is one too many"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

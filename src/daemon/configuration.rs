@@ -1,5 +1,5 @@
-//! The configuration file: TOML whose keys are the long names of the options. An error says the line
-//! and the key.
+//! The configuration file: TOML whose keys are the long names of the options (with _ for - as well).
+//! An error says the line and the key.
 
 use crate::daemon::options::{CONFIGURATION, Kind, TABLE, Values};
 use crate::wire::limits::CONFIGURATION_BYTES;
@@ -10,7 +10,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// Keys that are no option of the command line.
-const SETTINGS: &[&str] = &["consensus_treshold", "consensus_threshold", "timeout"];
+const SETTINGS: &[&str] = &["accept", "consensus_treshold", "consensus_threshold", "timeout"];
 
 /// The file's values; none where no file was named and there is none to find.
 pub fn read(explicit: Option<&Path>) -> Result<Values, String> {
@@ -37,9 +37,10 @@ pub fn parse(text: &str) -> Result<Values, String> {
     for (key, value) in table.get_ref() {
         let line = 1 + text[..key.span().start].matches('\n').count();
         let key: &str = key.get_ref();
-        let kind = match TABLE.iter().find(|row| row.long == key) {
-            Some(row) => row.kind,
-            None if SETTINGS.contains(&key) => Kind::Value,
+        let fits = |long: &str| long == key || long.replace('-', "_") == key;
+        let (key, kind) = match TABLE.iter().find(|row| fits(row.long)) {
+            Some(row) => (row.long, row.kind),
+            None if SETTINGS.contains(&key) => (key, Kind::Value),
             None => {
                 return Err(format!(
                     "line {line}: unknown key `{key}`; known are {}",

@@ -11,6 +11,7 @@ mod control_path;
 mod event_loop;
 mod homes;
 mod interfaces;
+mod keys;
 mod local_addresses;
 mod log_sink;
 mod logging;
@@ -29,6 +30,7 @@ use crate::node::{self, Node, Socket};
 use crate::wire::ids::Name;
 use crate::wire::seal::Suite;
 use event_loop::World;
+use keys::Found;
 use options::{Asked, Environment, Settings};
 use process::{Detached, Starter};
 use std::io::Read;
@@ -102,12 +104,21 @@ fn start(
     settings: Settings,
     reload: Box<dyn Fn() -> Result<Settings, String>>,
 ) -> Result<(World, Node), String> {
+    // Root may have to read it, from where the sandbox does not reach.
+    let found = keys::find(settings.key_file.as_deref(), &settings.state_dir)?;
     let missing = if settings.sandbox { sandbox::enter(&settings) } else { Vec::new() };
     let log = logging::start(settings.log_target(), settings.verbose)?;
     for sentence in missing {
         log::warn!("{sentence}");
     }
     let state = State::open(&settings.state_dir)?;
+    if let Some(Found { key, path, dumps }) = &found {
+        if let Err(e) = dumps {
+            log::warn!("core dumps can not be switched off ({e}): one would hold the herd key");
+        }
+        keys::mark(&settings.state_dir, key);
+        log::info!("herd key {} from {}", key.fingerprint(), path.display());
+    }
     if let (Some(sentence), true) = (state.refusal(), settings.detach) {
         eprintln!("daustd: {sentence}");
     }
@@ -130,7 +141,7 @@ fn start(
     interfaces::check(settings.interface.as_deref())?;
     let interface = settings.interface.clone();
     let watcher = Watcher::start(poll.registry(), interface, settings.bind, event_loop::now());
-    let options = node_options(&settings, watcher.current());
+    let options = node_options(&settings, watcher.current(), found);
     let kept = state.kept.clone();
     let store = Store::start(state, waker.clone())?;
     let resolver = homes::Resolver::start(settings.homes.clone(), waker.clone())?;
@@ -207,8 +218,15 @@ fn register(
         .map_err(|e| no_poll(&e))
 }
 
-fn node_options(settings: &Settings, addresses: &interfaces::Addresses) -> node::Options {
+fn node_options(
+    settings: &Settings,
+    addresses: &interfaces::Addresses,
+    found: Option<Found>,
+) -> node::Options {
+    let path = found.as_ref().map(|found| found.path.display().to_string());
     node::Options {
+        key: found.map(|found| found.key),
+        key_source: path.unwrap_or_default(),
         name: settings.name.clone().or_else(host_name),
         port: settings.port,
         addresses: addresses.own.clone(),
@@ -217,6 +235,7 @@ fn node_options(settings: &Settings, addresses: &interfaces::Addresses) -> node:
         public_face: settings.public_face,
         deadend: settings.deadend,
         open_public: settings.open_public,
+        accept: settings.accept,
         threshold: settings.threshold,
         timeout_ms: settings.timeout_ms,
         started_unix_s: store::unix_s(),

@@ -6,6 +6,7 @@ use crate::daemon::configuration;
 use crate::daemon::homes::Home;
 use crate::daemon::logging::Target;
 use crate::node::Threshold;
+use crate::wire::command::Rank;
 use crate::wire::ids::Name;
 use crate::wire::limits::{HOMES, TIMEOUT_MS};
 use std::collections::BTreeMap;
@@ -63,6 +64,7 @@ pub const TABLE: &[Row] = &[
     row("p", "publicface", Kind::Value, "ADDR", "public ip, instead of what others see"),
     row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
     row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
+    row("", "key-file", Kind::Value, "PATH", "file of the herd key (open herd if there is none)"),
     row("", "no-sandbox", Kind::Flag, "", "keep all rights of the process, to debug it"),
     row("l", "logfile", Kind::Value, "PATH", "log here; SIGHUP opens it again"),
     row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
@@ -81,6 +83,8 @@ pub struct Settings {
     pub public_face: Option<IpAddr>,
     pub deadend: bool,
     pub open_public: bool,
+    /// Where the herd key must be; None: where one is looked for.
+    pub key_file: Option<PathBuf>,
     pub sandbox: bool,
     /// The configuration file, which SIGHUP reads again.
     pub configuration: PathBuf,
@@ -89,6 +93,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// How often `-v` was given.
     pub verbose: usize,
+    /// What other nodes may have done here, at most.
+    pub accept: Rank,
     pub threshold: Threshold,
     pub timeout_ms: u64,
 }
@@ -111,9 +117,11 @@ impl Settings {
             ("publicface", self.public_face != fresh.public_face),
             ("deadend", self.deadend != fresh.deadend),
             ("open-public", self.open_public != fresh.open_public),
+            ("key-file", self.key_file != fresh.key_file),
             ("no-sandbox", self.sandbox != fresh.sandbox),
             ("state-dir", self.state_dir != fresh.state_dir),
             ("socket", self.socket != fresh.socket),
+            ("accept", self.accept != fresh.accept),
             ("consensus_treshold", self.threshold != fresh.threshold),
             ("timeout", self.timeout_ms != fresh.timeout_ms),
         ];
@@ -142,6 +150,7 @@ pub struct Environment {
     pub runtime_dir: Option<PathBuf>,
     pub socket: Option<PathBuf>,
     pub state_dir: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 impl Environment {
@@ -154,6 +163,7 @@ impl Environment {
             runtime_dir: path("XDG_RUNTIME_DIR"),
             socket: path("DAUST_SOCKET"),
             state_dir: path("DAUST_STATE_DIR"),
+            key_file: path("DAUST_KEY_FILE"),
         }
     }
 
@@ -262,12 +272,14 @@ fn settings(
         public_face: one("publicface").map(|v| address("publicface", v)).transpose()?,
         deadend: flag("deadend"),
         open_public: flag("open-public"),
+        key_file: path("key-file", &environment.key_file).map(|path| absolute(&path)),
         sandbox: !flag("no-sandbox"),
         configuration: CONFIGURATION.into(),
         logfile: one("logfile").map(|v| absolute(Path::new(v))),
         state_dir: absolute(&state_dir.map_or_else(|| environment.state_dir(), Ok)?),
         socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
         verbose,
+        accept: one("accept").map(|v| parse("accept", v)).transpose()?.unwrap_or(Rank::Execute),
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
     })
@@ -323,7 +335,8 @@ mod tests {
     #[test]
     fn every_option_reaches_its_setting() {
         let arguments = "-d -n vm-4 -i eth0 -b 127.0.0.2 -P 5000 -k 10.0.0.1 -k [::1]:7 \
-             -k box:9 -p 1.2.3.4 -e --open-public -l /l -S /s -s /c -v -v";
+             -k box:9 -p 1.2.3.4 -e --open-public --key-file /k \
+             -l /l -S /s -s /c -v -v";
         let words: Vec<&str> = arguments.split_whitespace().collect();
         let got = run(&words, &root()).unwrap();
         assert!(got.detach && got.deadend && got.open_public && got.verbose == 2);
@@ -333,6 +346,7 @@ mod tests {
         assert_eq!(got.port, 5000);
         assert_eq!(got.public_face, Some("1.2.3.4".parse().unwrap()));
         assert_eq!(got.homes.len(), 3);
+        assert_eq!(got.key_file, Some("/k".into()));
         let paths = (got.logfile.unwrap(), got.state_dir, got.socket);
         assert_eq!(paths, ("/l".into(), "/s".into(), "/c".into()));
     }
@@ -377,11 +391,26 @@ mod tests {
     #[test]
     fn configuration_uses_the_same_names() {
         let text = "name = 'a'\nport = 5\nkeynode = ['10.0.0.1', 'x:2']\ndeadend = true\n\
-             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\n";
+             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\naccept = 'read'\n";
         let got = of_configuration(text, &root()).unwrap();
         assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
         assert!(got.deadend && !got.detach);
-        assert_eq!(got.threshold, Threshold::Share(1.0));
+        assert_eq!((got.threshold, got.accept), (Threshold::Share(1.0), Rank::Read));
+        assert_eq!(of_configuration("", &root()).unwrap().accept, Rank::Execute);
+        let wrong = of_configuration("accept = 'all'", &root()).unwrap_err();
+        assert!(wrong.contains("read, operate or execute"), "{wrong}");
+    }
+
+    #[test]
+    fn the_key_file_is_named_in_three_places() {
+        let environment = Environment { key_file: Some("/e".into()), ..root() };
+        let key_file = |settings: Result<Settings, String>| settings.unwrap().key_file;
+        assert_eq!(key_file(run(&["--key-file", "/t"], &environment)), Some("/t".into()));
+        for text in ["key-file = '/c'", "key_file = '/c'"] {
+            assert_eq!(key_file(of_configuration(text, &environment)), Some("/e".into()));
+            assert_eq!(key_file(of_configuration(text, &root())), Some("/c".into()));
+        }
+        assert_eq!(key_file(run(&[], &root())), None);
     }
 
     #[test]

@@ -96,6 +96,14 @@ pub fn ignore_file_size_signal() {
     let _ = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
 }
 
+/// What holds a herd key leaves no image of its memory on any disk, and none to other processes of
+/// its user.
+pub fn forbid_core_dumps() -> nix::Result<()> {
+    use nix::sys::resource::{Resource, setrlimit};
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)
+}
+
 /// More than all limits of sockets together.
 const FILES_WANTED: u64 = 4_096;
 

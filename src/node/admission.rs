@@ -3,10 +3,14 @@
 
 use crate::wire::limits::{
     HELLO_SOURCES, HELLOS_PER_ADDRESS, HELLOS_PER_SECOND, HELLOS_PER_SOURCE, NEW_IDS_PER_MINUTE,
+    REFUSALS_PER_SECOND, REFUSALS_PER_SOURCE,
 };
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+
+/// How often the log names one source that is refused, milliseconds.
+const SAID_AGAIN_MS: u64 = 600_000;
 
 #[derive(Default)]
 pub struct Admission {
@@ -14,6 +18,10 @@ pub struct Admission {
     addresses: BTreeMap<IpAddr, (Time, u32)>,
     new_ids: BTreeMap<IpAddr, (Time, u32)>,
     answered: (Time, u32),
+    refused: BTreeMap<IpAddr, (Time, u32)>,
+    refusals: (Time, u32),
+    /// Sources outside the herd that the log named.
+    said: BTreeMap<IpAddr, Time>,
 }
 
 impl Admission {
@@ -33,6 +41,28 @@ impl Admission {
         let may = is_below(&mut self.addresses, now, source.ip(), HELLOS_PER_ADDRESS)
             && is_below(&mut self.sources, now, source, HELLOS_PER_SOURCE);
         self.answered.1 += u32::from(may);
+        may
+    }
+
+    /// Whether a source outside the herd is told so now: once a second each, and so many in all.
+    pub fn may_refuse(&mut self, now: Time, source: IpAddr) -> bool {
+        if now.ms_since(self.refusals.0) >= 1_000 {
+            self.refusals = (now, 0);
+            self.refused.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
+        }
+        let may = self.refusals.1 < REFUSALS_PER_SECOND
+            && is_below(&mut self.refused, now, source, REFUSALS_PER_SOURCE);
+        self.refusals.1 += u32::from(may);
+        may
+    }
+
+    /// Whether the log names this source outside the herd: once, and again after a long time.
+    pub fn may_say(&mut self, now: Time, source: IpAddr) -> bool {
+        self.said.retain(|_, at| now.ms_since(*at) < SAID_AGAIN_MS);
+        let may = self.said.len() < HELLO_SOURCES && !self.said.contains_key(&source);
+        if may {
+            self.said.insert(source, now);
+        }
         may
     }
 

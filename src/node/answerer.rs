@@ -3,10 +3,14 @@
 use crate::node::execute::execute;
 use crate::node::outbox::Carry;
 use crate::node::planted::Bug;
+use crate::node::rights;
 use crate::node::tables::Tables;
 use crate::wire::codec;
+use crate::wire::command::{Command, Rank};
 use crate::wire::ids::{NodeId, RequestId};
-use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS, REQUESTS_REMEMBERED};
+use crate::wire::limits::{
+    ANSWER_MAX_MS, ANSWER_MS, CHANGES_PER_SECOND, PARTS, REQUESTS, REQUESTS_REMEMBERED,
+};
 use crate::wire::message::{Answer, Ask, Body};
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::time::Time;
@@ -34,6 +38,9 @@ pub struct Answerer {
     seen: BTreeSet<RequestId>,
     seen_since: VecDeque<(Time, RequestId)>,
     kept_bytes: usize,
+    /// Commands that change something, by who asks, in the second that began then.
+    changes: BTreeMap<NodeId, u32>,
+    changes_since: Time,
 }
 
 impl Answerer {
@@ -54,9 +61,15 @@ impl Answerer {
                 t.out.carry(from, Body::Answer(answer), back);
                 return;
             }
-            #[cfg(feature = "testing")]
-            t.own.executed.push(request);
-            let answers = execute(t, &ask.command);
+            let refusal = self.too_many(t.now, from, &ask.command);
+            let answers = match refusal.or_else(|| rights::refusal(t, from, &ask.command)) {
+                Some(failure) => vec![Reply::Error(failure)],
+                None => {
+                    #[cfg(feature = "testing")]
+                    t.own.executed.push(request);
+                    execute(t, &ask.command)
+                }
+            };
             self.remember(t, request, ask.wait_ms, answers);
         }
         let Some(executed) = self.executed.get_mut(&request) else { return };
@@ -69,6 +82,20 @@ impl Answerer {
         for answer in executed.answers.clone() {
             t.out.carry(from, Body::Answer(answer), carry);
         }
+    }
+
+    /// Few who change something do it often: one that has run wild is slowed down.
+    fn too_many(&mut self, now: Time, from: NodeId, command: &Command) -> Option<Failure> {
+        if command.rank() == Rank::Read {
+            return None;
+        }
+        if now.ms_since(self.changes_since) >= 1_000 {
+            (self.changes_since, self.changes) = (now, BTreeMap::new());
+        }
+        let count = self.changes.entry(from).or_default();
+        *count += 1;
+        let text = format!("its limit of {CHANGES_PER_SECOND} changes a second is reached");
+        (*count > CHANGES_PER_SECOND).then(|| Failure::new(ErrorCode::Limit, text))
     }
 
     fn remember(&mut self, t: &Tables, request: RequestId, wait_ms: u64, replies: Vec<Reply>) {

@@ -3,8 +3,10 @@
 //! Inputs carry no file descriptor and outputs no node id: the daemon knows sockets, the core
 //! knows nodes, and between them are addresses, stream numbers and client numbers.
 
+use crate::wire::command::Rank;
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, Name, StreamId};
+use crate::wire::key::HerdKey;
 use crate::wire::limits::TIMEOUT_MS;
 use crate::wire::seal::Suite;
 use std::collections::BTreeMap;
@@ -30,6 +32,11 @@ pub struct Options {
     pub deadend: bool,
     /// `--open-public`: an open herd takes peers on public addresses too.
     pub open_public: bool,
+    /// The herd's key; None: the herd is open. And where it was found, for `key list`.
+    pub key: Option<HerdKey>,
+    pub key_source: String,
+    /// What other nodes may have done here, at most.
+    pub accept: Rank,
     pub threshold: Threshold,
     /// MeshNet's `timeout`, milliseconds.
     pub timeout_ms: u64,
@@ -55,6 +62,9 @@ impl Default for Options {
             public_face: None,
             deadend: false,
             open_public: false,
+            accept: Rank::Execute,
+            key: None,
+            key_source: String::new(),
             threshold: Threshold::default(),
             timeout_ms: TIMEOUT_MS,
             started_unix_s: 0,

@@ -7,7 +7,7 @@ use crate::node::post::envelope;
 use crate::node::routes::Way;
 use crate::node::{Node, keeping};
 use crate::wire::codec;
-use crate::wire::header::{Header, Kind};
+use crate::wire::header::Kind;
 use crate::wire::hello::Intent;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -55,7 +55,7 @@ impl Node {
 
     fn send_to_former(&mut self, id: NodeId, way: Way, body: &Body) {
         let t = &mut self.t;
-        let header = Header::new(Kind::Sealed, id, t.own.id);
+        let header = t.own.header(Kind::Sealed, id);
         let random = t.random.random();
         let plain = codec::encode(&envelope(body, Vec::new(), None));
         if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {

@@ -9,12 +9,13 @@ use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
-use crate::wire::header::{Header, Kind};
+use crate::wire::header::{HEADER_BYTES, Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
 use crate::wire::limits::{CONTACTS, HOMES};
 use crate::wire::record::Record;
+use crate::wire::refusal::{Echo, Outside};
 use crate::wire::reply::{ErrorCode, Failure};
 use crate::wire::time::Time;
 use rand::RngExt;
@@ -37,6 +38,8 @@ const ORPHAN_CONTACTS: usize = 4;
 const CUT_OFF_MS: u64 = 1_000;
 /// A node that heard nobody for so long joins its gateway as a lone one would.
 const DESERTED_MS: u64 = 60_000;
+/// How often the log says of one address that it is not of this herd, milliseconds.
+const SAID_AGAIN_MS: u64 = 600_000;
 /// Nodes greeted under a newly drawn identity or a higher life.
 const REINTRODUCED: usize = 16;
 
@@ -45,12 +48,17 @@ struct Contact {
     intent: Intent,
     /// Who is expected there; anybody for a typed or given address.
     id: NodeId,
+    /// Of the last question; the one before had one less.
     nonce: u64,
+    /// The last questions that are not answered: an answer counts once.
+    unanswered: u64,
     since: Time,
     next: Time,
     wait_ms: u64,
     /// Who answered there last, and when: met for good once sealed word came after it.
     met: Option<(NodeId, Time)>,
+    /// What a refusal of the last question must repeat, while that is not answered.
+    echo: Option<Echo>,
 }
 
 pub struct Contacts {
@@ -58,6 +66,8 @@ pub struct Contacts {
     next_remembered: Time,
     next_orphan: Time,
     cut_off_wait_ms: u64,
+    /// Addresses of which the log said why they refuse, and when.
+    said: BTreeMap<SocketAddr, (Outside, Time)>,
 }
 
 impl Contacts {
@@ -68,6 +78,7 @@ impl Contacts {
             next_remembered: t.now.plus_ms(jitter_ms),
             next_orphan: t.now,
             cut_off_wait_ms: CUT_OFF_MS,
+            said: BTreeMap::new(),
         };
         contacts.set_homes(t, &t.own.options.homes.clone());
         contacts.set_gateways(t, &t.own.options.gateways.clone());
@@ -137,10 +148,12 @@ impl Contacts {
             intent,
             id,
             nonce,
+            unanswered: 0,
             since: t.now,
             next: t.now,
             wait_ms: AGAIN_MS,
             met: None,
+            echo: None,
         };
         self.contacts.insert(at, contact);
     }
@@ -233,6 +246,10 @@ impl Contacts {
                 self.contacts.remove(&at);
                 return;
             }
+            Occasion::Claimed if contact.wait_ms > AGAIN_MS => {
+                self.contacts.remove(&at);
+                return;
+            }
             Occasion::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
                 self.contacts.remove(&at);
                 return;
@@ -250,20 +267,34 @@ impl Contacts {
         };
         contact.next = t.now.plus_ms(contact.wait_ms);
         contact.wait_ms = (contact.wait_ms * 2).min(AGAIN_MOST_MS);
+        contact.nonce = contact.nonce.wrapping_add(1);
+        contact.unanswered += 1;
         let hello = hello(t, intent, contact.nonce);
-        let header = Header::new(Kind::HelloQuestion, contact.id, t.own.id);
+        let header = t.own.header(Kind::HelloQuestion, contact.id);
         let way = Way { address: at, socket: default_socket(&t.own) };
         let mut question = hello.question(&header);
         if t.own.has(Bug::NotPadded) {
             question.truncate(header.to_bytes().len() + codec::encode(&hello).len());
         }
+        let question = t.seal_hello(question);
+        contact.echo = question[HEADER_BYTES..].first_chunk().copied();
         send(t, way, question);
     }
 
     /// The contact with this nonce: its address, and who is expected there.
     pub fn asked(&self, nonce: u64) -> Option<(SocketAddr, NodeId)> {
-        let asked = |(_, contact): &(&SocketAddr, &Contact)| contact.nonce == nonce;
+        let asked = |(_, contact): &(&SocketAddr, &Contact)| {
+            contact.nonce.wrapping_sub(nonce) < contact.unanswered
+        };
         self.contacts.iter().find(asked).map(|(at, contact)| (*at, contact.id))
+    }
+
+    /// An authentic answer came from there: what is said again is no answer.
+    pub fn answered(&mut self, at: SocketAddr) {
+        if let Some(contact) = self.contacts.get_mut(&at) {
+            contact.unanswered = 0;
+            contact.echo = None;
+        }
     }
 
     /// The node there answered well.
@@ -292,6 +323,33 @@ impl Contacts {
         } else {
             log::info!(target: "hello", "{text}");
         }
+    }
+
+    /// Who answers there is not of this herd: whoever waits for it is told, the log says it seldom,
+    /// and nothing else follows, for nobody can prove it.
+    pub fn outside(&mut self, t: &mut Tables, header: &Header, rest: &[u8]) {
+        let said = Outside::read(rest).filter(|_| header.destination == t.own.id);
+        let asked = said.and_then(|(echo, why)| {
+            let (at, contact) =
+                self.contacts.iter().find(|(_, contact)| contact.echo == Some(echo))?;
+            Some((*at, why, matches!(contact.why, Occasion::Typed { .. })))
+        });
+        let Some((at, why, typed)) = asked else {
+            t.own.count("refusals of nothing asked");
+            return;
+        };
+        let text = format!("{at} {}", why.to_asker());
+        self.said.retain(|_, (_, since)| t.now.ms_since(*since) < SAID_AGAIN_MS);
+        let known = self.said.get(&at).is_some_and(|(said, _)| *said == why);
+        if !known && self.said.len() < CONTACTS {
+            self.said.insert(at, (why, t.now));
+            log::warn!(target: "hello", "{text}");
+        }
+        if typed {
+            self.contacts.remove(&at);
+        }
+        let failure = Failure::new(ErrorCode::Refused, text);
+        t.out.notice(Notice::ContactFailed { address: at, failure });
     }
 
     pub fn deadline(&self) -> Option<Time> {

@@ -7,7 +7,7 @@ use crate::node::trace;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::command::Command;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Counter, Limit, NodeInfo, State, VersionInfo};
+use crate::wire::info::{Counter, KeyInfo, Limit, NodeInfo, State, VersionInfo};
 use crate::wire::limits::TABLE;
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
@@ -45,6 +45,7 @@ pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
             vec![Reply::Error(Failure::new(ErrorCode::Invalid, text))]
         }
         Command::Forget(text) => vec![forget(t, text)],
+        Command::Keys => vec![Reply::Keys(keys(t))],
     }
 }
 
@@ -134,7 +135,18 @@ fn version(t: &Tables) -> VersionInfo {
             .iter()
             .map(|(name, value)| Counter { name: name.to_string(), value: *value })
             .collect(),
+        warning: t.own.exposed(),
     }
+}
+
+fn keys(t: &Tables) -> Vec<KeyInfo> {
+    let key = t.own.identity.herd().map(|key| KeyInfo {
+        fingerprint: key.fingerprint(),
+        herd: key.herd(),
+        epoch: key.epoch(),
+        source: t.own.options.key_source.clone(),
+    });
+    key.into_iter().collect()
 }
 
 fn forget(t: &mut Tables, text: &str) -> Reply {

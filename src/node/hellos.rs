@@ -3,6 +3,7 @@
 use crate::node::admission::Admission;
 use crate::node::contacts::{Contacts, hello, send};
 use crate::node::outbox::{Notice, Occasion};
+use crate::node::planted::Bug;
 use crate::node::roster::{Put, is_private};
 use crate::node::routes::Way;
 use crate::node::tables::Tables;
@@ -12,9 +13,10 @@ use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
-use crate::wire::limits::{PENDING_HELLOS, UNPROVED_MS};
+use crate::wire::limits::{HELLO_BYTES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
-use crate::wire::seal::PairKey;
+use crate::wire::refusal::Outside;
+use crate::wire::seal::SealKey;
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 struct Pending {
     record: Record,
     signed: Vec<u8>,
-    key: PairKey,
+    key: SealKey,
     until: Time,
 }
 
@@ -46,8 +48,21 @@ impl Hellos {
         self.contacts.tick(t);
     }
 
-    /// A question arrived. The answer is never longer than the question.
-    pub fn question(
+    /// A hello of this herd arrived: whoever made it holds the herd's key, if it has one.
+    pub fn hello(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8], length: usize) {
+        let Some(plain) = t.own.open_hello(header, rest) else {
+            t.own.count("hellos under another herd key");
+            return self.outsider(t, way, header, rest, length);
+        };
+        match header.kind {
+            Kind::HelloAnswer => self.answer(t, way, header, &plain),
+            _ => self.question(t, way, header, &plain, length),
+        }
+    }
+
+    /// Somebody outside the herd: one who greets is told so, seldom, and nothing else. Nothing here
+    /// is expensive.
+    pub fn outsider(
         &mut self,
         t: &mut Tables,
         way: Way,
@@ -55,6 +70,25 @@ impl Hellos {
         rest: &[u8],
         length: usize,
     ) {
+        if header.kind != Kind::HelloQuestion || length < HELLO_BYTES || t.own.leaving {
+            return;
+        }
+        let seldom = self.admission.may_refuse(t.now, way.address.ip());
+        if !seldom && !t.own.has(Bug::RefusedAlways) {
+            t.own.count("refusals not sent at their limits");
+            return;
+        }
+        let why = Outside::of(header, t.own.identity.herd_and_epoch());
+        if self.admission.may_say(t.now, way.address.ip()) {
+            log::warn!(target: "hello", "{} {}", way.address, why.to_asked());
+        }
+        if let Some(bytes) = why.refusal(header, rest) {
+            send(t, way, bytes);
+        }
+    }
+
+    /// A question arrived. The answer is never longer than the question.
+    fn question(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8], length: usize) {
         let is_for_us = [NodeId::ANYBODY, t.own.id].contains(&header.destination);
         // One that could not be awaited is not answered either: it greets again.
         let full =
@@ -63,8 +97,9 @@ impl Hellos {
             t.own.count("hellos for others");
             // One that we lost looks for somebody else here: now we know where it is.
             let lost = t.roster.get(header.sender).is_some_and(|peer| peer.state != State::Alive);
-            if lost && self.admission.may_answer(t.now, way.address) {
-                let why = Occasion::Remembered;
+            let padded = length >= HELLO_BYTES;
+            if lost && padded && self.admission.may_answer(t.now, way.address) {
+                let why = Occasion::Claimed;
                 self.contacts.contact(t, way.address, header.sender, Intent::Return, why);
             }
             return;
@@ -109,8 +144,8 @@ impl Hellos {
         let refused = self.refusal(t, &question, way.address.ip(), is_known, header.destination);
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
-        let reply = Header::new(Kind::HelloAnswer, header.sender, t.own.id);
-        let bytes = answer.answer(&reply, &key);
+        let reply = t.own.header(Kind::HelloAnswer, header.sender);
+        let bytes = t.seal_hello(answer.answer(&reply, &key));
         if bytes.len() <= length {
             send(t, way, bytes);
         }
@@ -119,7 +154,7 @@ impl Hellos {
         }
     }
 
-    fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, key: PairKey) {
+    fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, key: SealKey) {
         let id = record.id();
         let until = t.now.plus_ms(UNPROVED_MS);
         self.pending.insert(id, Pending { record, signed, key, until });
@@ -140,7 +175,8 @@ impl Hellos {
         if t.own.leaving {
             return Some(Refusal::Stopping);
         }
-        if !is_private(source) && !t.own.options.open_public {
+        let keyed = t.own.identity.herd().is_some();
+        if !keyed && !is_private(source) && !t.own.options.open_public {
             return Some(Refusal::PublicAddress);
         }
         if known {
@@ -159,11 +195,12 @@ impl Hellos {
     }
 
     /// An answer arrived.
-    pub fn answer(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
+    fn answer(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
         let Some((at, answer, record)) = self.check_answer(t, header, rest) else {
             t.own.count("forged");
             return;
         };
+        self.contacts.answered(at);
         let id = record.id();
         if let Some(refusal) = answer.refused {
             self.contacts.refused(t, at, &record, refusal);

@@ -199,7 +199,7 @@ impl Links {
             t.own.count("channels refused at their limit");
             return;
         }
-        let header = Header::new(Kind::Channel, to, t.own.id);
+        let header = t.own.header(Kind::Channel, to);
         let seed = t.random.random();
         let Ok((session, first)) = Session::open(&t.own.identity, &header, seed) else { return };
         let number = link.number();
@@ -256,6 +256,12 @@ impl Links {
             return;
         };
         let Some(link) = self.links.get_mut(&channel.stream) else { return };
+        if !t.own.is_of_herd(&header) {
+            t.own.count("foreign herd");
+            // One that nobody proved is ended as a whole.
+            let number = if link.proved { channel.number } else { LINK };
+            return self.close(t, Channel { number, ..channel });
+        }
         let full = link.ends.len() + link.forwards.len() >= CHANNELS_PER_STREAM;
         let taken = link.ends.contains_key(&channel.number) || channel.number == LINK;
         if full {

@@ -30,6 +30,7 @@ pub mod planted;
 mod post;
 mod relay;
 mod renewals;
+mod rights;
 mod roster;
 mod routes;
 mod swim;
@@ -90,6 +91,7 @@ impl Node {
         let mut secret = [0; 64];
         rand::Rng::fill_bytes(&mut random, &mut secret);
         let (identity, keep) = keeping::identity(&kept, secret, options.suite);
+        let identity = identity.in_herd(options.key.clone());
         let noise = random.random();
         let own = Own::new(identity, options, kept.start_counter, noise, now);
         let mut t = Tables {

@@ -51,6 +51,8 @@ pub enum Occasion {
     /// The default gateway: asked now and then.
     Gateway,
     Remembered,
+    /// Somebody unproved said that a lost node is there: greeted once, no more than it said itself.
+    Claimed,
 }
 
 /// A fact that one feature learnt and others may need.

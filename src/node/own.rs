@@ -2,11 +2,15 @@
 
 use crate::node::boundary::Options;
 use crate::node::planted::Bug;
+use crate::node::roster::is_private;
+use crate::wire::header::{Header, Kind};
+use crate::wire::hello;
 use crate::wire::ids::{Generation, Name, NodeId};
 use crate::wire::limits::{ADDRESSES, RENEWAL_MS, UNDEAD_RENEWAL_MS};
 use crate::wire::record::Record;
 use crate::wire::seal::Identity;
 use crate::wire::time::Time;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -65,7 +69,7 @@ impl Own {
             attributes: Vec::new(),
         };
         let signed = record.sign(&identity);
-        Own {
+        let own = Own {
             identity,
             id,
             options,
@@ -82,6 +86,45 @@ impl Own {
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]
             executed: Vec::new(),
+        };
+        own.say_exposed();
+        own
+    }
+
+    /// The header of what this node sends.
+    pub fn header(&self, kind: Kind, destination: NodeId) -> Header {
+        let (herd, epoch) = self.identity.herd_and_epoch();
+        Header { herd, epoch, ..Header::new(kind, destination, self.id) }
+    }
+
+    /// Whether what bears this header comes from the same herd, as far as it says so itself.
+    pub fn is_of_herd(&self, header: &Header) -> bool {
+        let strange = self.has(Bug::OpenHelloTaken) && header.herd == 0;
+        (header.herd, header.epoch) == self.identity.herd_and_epoch() || strange
+    }
+
+    /// What a hello of this herd says after its header; None if it is of somebody without the key.
+    pub fn open_hello<'a>(&self, header: &Header, rest: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match self.identity.herd().filter(|_| header.herd != 0) {
+            Some(key) => hello::open(header, rest, key, self.options.suite).map(Cow::Owned),
+            None => Some(Cow::Borrowed(rest)),
+        }
+    }
+
+    /// An open herd where the world may look in is seldom meant.
+    pub fn exposed(&self) -> Option<String> {
+        let mut public = self.options.addresses.iter().filter(|address| !is_private(**address));
+        let address = public.next().filter(|_| self.identity.herd().is_none())?;
+        let who = if self.options.open_public { "anybody" } else { "who has a private address" };
+        Some(format!(
+            "this node has the public address {address} and no herd key: {who} may join its \
+             herd; `daust key new` makes a key"
+        ))
+    }
+
+    fn say_exposed(&self) {
+        if let Some(sentence) = self.exposed() {
+            log::warn!(target: "node", "{sentence}");
         }
     }
 
@@ -104,7 +147,10 @@ impl Own {
     }
 
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) -> bool {
-        self.options.addresses = addresses.to_vec();
+        let known = std::mem::replace(&mut self.options.addresses, addresses.to_vec());
+        if known != addresses {
+            self.say_exposed();
+        }
         self.change(|record| record.addresses = told(addresses))
     }
 

@@ -39,6 +39,10 @@ pub enum Bug {
     Lies,
     /// The goodbye is told to nobody.
     GoodbyeUntold,
+    /// In a keyed herd an open hello is answered all the same.
+    OpenHelloTaken,
+    /// Whoever holds another key is told so as often as it asks.
+    RefusedAlways,
 }
 
 /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.

@@ -58,14 +58,16 @@ impl Node {
             }
         };
         let t = &mut self.t;
-        if header.herd != 0 || header.epoch != 0 {
-            t.own.count("foreign herd");
-            return;
-        }
         let way = Way { address: from, socket };
         match header.kind {
-            Kind::HelloQuestion => self.hellos.question(t, way, &header, rest, bytes.len()),
-            Kind::HelloAnswer => self.hellos.answer(t, way, &header, rest),
+            Kind::Refusal => self.hellos.contacts.outside(t, &header, rest),
+            _ if !t.own.is_of_herd(&header) => {
+                t.own.count("foreign herd");
+                self.hellos.outsider(t, way, &header, rest, bytes.len());
+            }
+            Kind::HelloQuestion | Kind::HelloAnswer => {
+                self.hellos.hello(t, way, &header, rest, bytes.len());
+            }
             Kind::Sealed if header.destination == t.own.id => self.sealed(way, &header, rest),
             Kind::Sealed => self.hand_on(from, &header, bytes),
             Kind::Channel => t.own.count("malformed"),
@@ -231,7 +233,7 @@ impl Node {
             letter.ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
         }
         let plain = codec::encode(&letter);
-        let header = Header::new(Kind::Sealed, to, t.own.id);
+        let header = t.own.header(Kind::Sealed, to);
         let random = t.random.random();
         let start = t.own.record.generation.start_counter();
         if let Some((counter, key)) = t.roster.seal_with(to, &t.own.identity, start) {

@@ -9,7 +9,7 @@ use crate::wire::info::State;
 use crate::wire::limits::{NODES, REMEMBERED_DEAD};
 use crate::wire::record::Record;
 use crate::wire::rumor::{Rumor, Subject};
-use crate::wire::seal::{Identity, PairKey, ReplayWindow};
+use crate::wire::seal::{Identity, ReplayWindow, SealKey};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -44,14 +44,14 @@ pub struct Peer {
     pub heard_by: NodeId,
     /// When it was last heard by this node itself.
     pub heard_here: Option<Time>,
-    key: Option<PairKey>,
+    key: Option<SealKey>,
     former: Option<Former>,
     window: ReplayWindow,
     counter: u64,
 }
 
 struct Former {
-    key: PairKey,
+    key: SealKey,
     window: ReplayWindow,
     record: Record,
     signed: Vec<u8>,
@@ -311,7 +311,7 @@ impl Roster {
         id: NodeId,
         identity: &Identity,
         start_counter: u64,
-    ) -> Option<(u64, &PairKey)> {
+    ) -> Option<(u64, &SealKey)> {
         let peer = self.peers.get_mut(&id)?;
         peer.counter += 1;
         let counter = peer.counter;
@@ -437,7 +437,7 @@ impl Peer {
         asked.is_some_and(|(asked, _)| asked == nonce)
     }
 
-    fn key(&mut self, identity: &Identity, start_counter: u64) -> Option<&PairKey> {
+    fn key(&mut self, identity: &Identity, start_counter: u64) -> Option<&SealKey> {
         if self.key.is_none() {
             let start = self.record.generation.start_counter();
             self.key = identity.pair_key(start_counter, &self.record.keys(), start);

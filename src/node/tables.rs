@@ -4,10 +4,12 @@ use crate::node::outbox::Outbox;
 use crate::node::own::Own;
 use crate::node::roster::{Roster, digest_of};
 use crate::node::routes::{Routes, Way};
+use crate::wire::hello;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
 use crate::wire::limits::HOPS;
 use crate::wire::time::Time;
+use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
@@ -47,6 +49,17 @@ impl Tables {
     /// has the same list.
     pub fn digest(&self) -> u64 {
         self.roster.digest().wrapping_add(digest_of(self.own.id, &self.own.record))
+    }
+
+    /// A hello as this herd sends it: as it is in an open one, sealed in a keyed one.
+    pub fn seal_hello(&mut self, hello: Vec<u8>) -> Vec<u8> {
+        match self.own.identity.herd() {
+            Some(key) => {
+                let random = self.random.random();
+                hello::seal(&hello, key, self.own.options.suite, self.now.0, random)
+            }
+            None => hello,
+        }
     }
 
     /// Live nodes other than `except`, in random order.

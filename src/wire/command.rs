@@ -1,6 +1,7 @@
 //! What can be asked of a node, and of whom.
 
 use minicbor::{Decode, Encode};
+use std::str::FromStr;
 
 /// A request value: what a verb becomes. Numbers are never reused.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -29,6 +30,58 @@ pub enum Command {
     /// Forget a dead node, named as on the command line.
     #[n(8)]
     Forget(#[n(0)] String),
+    /// The herd keys in use, without their secrets.
+    #[n(9)]
+    Keys,
+}
+
+/// What a command does to the herd. Whoever may do one may do those before it, too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rank {
+    /// Looks, and changes nothing.
+    Read,
+    /// Changes presence.
+    Operate,
+    /// Runs programs or moves data.
+    Execute,
+}
+
+impl Rank {
+    const ALL: [Rank; 3] = [Rank::Read, Rank::Operate, Rank::Execute];
+
+    /// As in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Rank::Read => "read",
+            Rank::Operate => "operate",
+            Rank::Execute => "execute",
+        }
+    }
+}
+
+impl FromStr for Rank {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Rank, &'static str> {
+        let rank = Rank::ALL.into_iter().find(|rank| rank.word() == word);
+        rank.ok_or("a rank is read, operate or execute")
+    }
+}
+
+impl Command {
+    pub fn rank(&self) -> Rank {
+        match self {
+            Command::Ping
+            | Command::List
+            | Command::Trace
+            | Command::TraceAll
+            | Command::TraceNode(_)
+            | Command::Version
+            | Command::Watch
+            | Command::Keys => Rank::Read,
+            Command::Stop | Command::Forget(_) => Rank::Operate,
+        }
+    }
 }
 
 /// Whom a request is for.

@@ -24,6 +24,8 @@ pub enum Kind {
     HelloAnswer,
     Sealed,
     Channel,
+    /// Sealed by nobody, for people to read: why a hello of no member is not answered.
+    Refusal,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +60,7 @@ impl Header {
             Kind::HelloAnswer => 2,
             Kind::Sealed => 3,
             Kind::Channel => 4,
+            Kind::Refusal => 5,
         };
         out[2] = self.hops;
         out[4..8].copy_from_slice(&self.epoch.to_be_bytes());
@@ -83,6 +86,7 @@ impl Header {
             2 => Kind::HelloAnswer,
             3 => Kind::Sealed,
             4 => Kind::Channel,
+            5 => Kind::Refusal,
             other => return Err(Malformed::Kind(other)),
         };
         let eight = |at: usize| head[at..at + 8].try_into().expect("eight bytes of thirty-two");

@@ -2,14 +2,15 @@
 //!
 //! Question (padded): the asker's signed record, what it wants, a nonce. Answer (never longer):
 //! the answerer's signed record, the nonce again, and a checksum under the key both share. The
-//! asker's first sealed datagram proves the asker. In a keyed herd both carry a proof of the herd
-//! key; the field is there from the first version and empty in an open herd.
+//! asker's first sealed datagram proves the asker. In a keyed herd all of both after the outer header
+//! is sealed under the herd's key: that is the proof of it, and who has it not reads nothing.
 
 use crate::wire::codec;
 use crate::wire::header::Header;
 use crate::wire::ids::Generation;
+use crate::wire::key::HerdKey;
 use crate::wire::limits::HELLO_BYTES;
-use crate::wire::seal::{PairKey, TAG_BYTES};
+use crate::wire::seal::{SealKey, Suite, TAG_BYTES};
 use minicbor::{Decode, Encode};
 
 /// What the asker wants.
@@ -41,7 +42,7 @@ pub struct Hello {
     pub nonce: u64,
     #[n(4)]
     pub capabilities: u64,
-    /// Proof of the herd key; empty in an open herd.
+    /// Empty: in a keyed herd the seal around the whole hello proves the key.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub proof: Vec<u8>,
     /// The sender's signed record.
@@ -132,7 +133,7 @@ impl Hello {
     }
 
     /// The answer as a datagram, with its checksum at the end.
-    pub fn answer(&self, header: &Header, key: &PairKey) -> Vec<u8> {
+    pub fn answer(&self, header: &Header, key: &SealKey) -> Vec<u8> {
         let mut out = header.associated().to_vec();
         out.extend_from_slice(&codec::encode(self));
         let tag = key.mac(&out);
@@ -141,10 +142,22 @@ impl Hello {
     }
 
     /// Whether an answer (its bytes after the header) was made by who shares `key`.
-    pub fn answer_is_authentic(header: &Header, rest: &[u8], key: &PairKey) -> bool {
+    pub fn answer_is_authentic(header: &Header, rest: &[u8], key: &SealKey) -> bool {
         let Some((body, tag)) = rest.split_last_chunk::<TAG_BYTES>() else { return false };
         key.mac_matches(&[&header.associated(), body].concat(), tag)
     }
+}
+
+/// A whole hello as it goes to the others of a keyed herd: sealed after its header, which names the
+/// herd. `counter` and `random` make the nonce.
+pub fn seal(hello: &[u8], key: &HerdKey, suite: Suite, counter: u64, random: [u8; 16]) -> Vec<u8> {
+    let Ok((header, rest)) = Header::parse(hello) else { return Vec::new() };
+    key.for_hellos(suite).seal(&header, counter, random, rest)
+}
+
+/// What follows the header of a hello in a keyed herd; None if its sender does not hold the key.
+pub fn open(header: &Header, rest: &[u8], key: &HerdKey, suite: Suite) -> Option<Vec<u8>> {
+    key.for_hellos(suite).open(header, rest).map(|(_, plain)| plain)
 }
 
 #[cfg(test)]

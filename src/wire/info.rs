@@ -121,6 +121,23 @@ pub struct VersionInfo {
     /// Counters since start (forged, replayed, foreign, ...): for `-v`.
     #[n(5)]
     pub counters: Vec<Counter>,
+    /// What its owner should know, for `-v`.
+    #[n(6)]
+    pub warning: Option<String>,
+}
+
+/// A herd key as it may be shown.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct KeyInfo {
+    #[n(0)]
+    pub fingerprint: String,
+    #[n(1)]
+    pub herd: u64,
+    #[n(2)]
+    pub epoch: u32,
+    /// The file it was read from.
+    #[n(3)]
+    pub source: String,
 }
 
 #[derive(Clone, PartialEq, Debug, Encode, Decode)]
@@ -184,5 +201,20 @@ impl EventKind {
             EventKind::Route => "route",
             EventKind::Stale => "stale",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::codec;
+
+    /// Who runs an older program sends six fields, and reads six.
+    #[test]
+    fn a_warning_is_on_the_wire_only_where_there_is_one() {
+        let quiet = VersionInfo::default();
+        assert_eq!(codec::encode(&quiet)[0], 0x86, "an array of six");
+        let warned = VersionInfo { warning: Some("no key".into()), ..quiet };
+        assert_eq!(codec::decode(&codec::encode(&warned)), Ok(warned));
     }
 }

@@ -53,6 +53,8 @@ pub const REQUESTS: usize = 1_024;
 /// Requests of others remembered as carried out, so that none is carried out twice; the oldest
 /// goes first.
 pub const REQUESTS_REMEMBERED: usize = 16_384;
+/// Commands that change something, of one node in one second.
+pub const CHANGES_PER_SECOND: u32 = 8;
 /// How long the answer to a request is waited for unless `-t` says else, milliseconds.
 pub const ANSWER_MS: u64 = 5_000;
 /// Longest time-out a request may ask for, milliseconds.
@@ -65,6 +67,10 @@ pub const HELLOS_PER_SECOND: u32 = 256;
 pub const HELLOS_PER_SOURCE: u32 = 4;
 /// The same for one address, whatever its ports: one host alone fills no table of ours.
 pub const HELLOS_PER_ADDRESS: u32 = 64;
+/// Greeters outside the herd told why they are refused in one second, all together.
+pub const REFUSALS_PER_SECOND: u32 = 64;
+/// The same for one source address.
+pub const REFUSALS_PER_SOURCE: u32 = 1;
 /// Sources counted for the limits of hellos; while so many greet, others wait.
 pub const HELLO_SOURCES: usize = 1_024;
 /// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
@@ -113,6 +119,8 @@ pub const ADDRESSES_MS: u64 = 10_000;
 pub const ADDRESSES_UNTOLD_MS: u64 = 2_000;
 /// Least time between two looks at the own addresses, milliseconds.
 pub const ADDRESSES_SETTLE_MS: u64 = 200;
+/// Bytes of a file that holds a herd key.
+pub const KEY_FILE_BYTES: u64 = 4 << 10;
 /// Bytes of the configuration file.
 pub const CONFIGURATION_BYTES: u64 = 64 << 10;
 /// Homes given by `-k`.
@@ -158,12 +166,15 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("parts a reply", PARTS as u64, ""),
     ("requests under way", REQUESTS as u64, ""),
     ("requests remembered", REQUESTS_REMEMBERED as u64, ""),
+    ("changes a node", CHANGES_PER_SECOND as u64, "a second"),
     ("answer wait", ANSWER_MS, "ms"),
     ("answer wait at most", ANSWER_MAX_MS, "ms"),
     ("pending hellos", PENDING_HELLOS as u64, ""),
     ("hellos", HELLOS_PER_SECOND as u64, "a second"),
     ("hellos a source", HELLOS_PER_SOURCE as u64, "a second"),
     ("hellos an address", HELLOS_PER_ADDRESS as u64, "a second"),
+    ("refusals", REFUSALS_PER_SECOND as u64, "a second"),
+    ("refusals a source", REFUSALS_PER_SOURCE as u64, "a second"),
     ("hello sources", HELLO_SOURCES as u64, ""),
     ("contacts", CONTACTS as u64, ""),
     ("heartbeat", HEARTBEAT_MS, "ms"),
@@ -184,6 +195,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("debug lines a subject", LOG_DEBUG_LINES as u64, "in 10 s"),
     ("log line", LOG_LINE_BYTES as u64, "bytes"),
     ("route table", ROUTE_TABLE_BYTES, "bytes"),
+    ("key file", KEY_FILE_BYTES, "bytes"),
     ("configuration", CONFIGURATION_BYTES, "bytes"),
     ("homes", HOMES as u64, ""),
     ("reads a turn", READS_PER_TURN as u64, ""),

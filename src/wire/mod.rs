@@ -1,7 +1,7 @@
 //! What crosses a socket, and nothing else: values, their encoding, and how they are sealed.
 //!
 //! Three layers, from outside in: [`header`] (clear, fixed size, a parent routes by it),
-//! [`seal`] and [`noise`] (authenticate and encrypt), [`message`] (what nodes say to each other).
+//! [`seal`] and [`noise`] (authenticate and encrypt; [`key`] is what a whole herd shares), [`message`] (what nodes say to each other).
 //! Between a program and its local daemon the same values travel in [`control`] frames.
 
 pub mod codec;
@@ -11,10 +11,12 @@ pub mod header;
 pub mod hello;
 pub mod ids;
 pub mod info;
+pub mod key;
 pub mod limits;
 pub mod message;
 pub mod noise;
 pub mod record;
+pub mod refusal;
 pub mod reply;
 pub mod rumor;
 pub mod seal;

@@ -2,16 +2,21 @@
 //!
 //! XX for an open herd: both ends show their static keys inside the handshake, and the id each
 //! claimed in the outer header must be the hash of the key it proved. What the handshake does not
-//! give is the other's signing key; that comes from its record. A keyed herd will use XXpsk0.
+//! give is the other's signing key; that comes from its record. XXpsk0 for a keyed herd: who does not
+//! hold its key is refused at the first message.
 
 use crate::wire::header::Header;
+use crate::wire::key::HerdKey;
 use crate::wire::seal::Identity;
 use snow::params::NoiseParams;
 use snow::resolvers::{BoxedCryptoResolver, CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, TransportState};
 
-const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_BLAKE2s";
+const OPEN_PATTERN: &str = "Noise_XX_25519_ChaChaPoly_BLAKE2s";
+const KEYED_PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
+/// Where the herd key stands in the keyed pattern.
+const KEY_PLACE: u8 = 0;
 /// Longest plain text of one message: Noise's 65,535 less the tag.
 pub const PLAIN_BYTES: usize = 65_535 - 16;
 
@@ -125,7 +130,9 @@ fn builder(
     identity: &Identity,
     build: impl FnOnce(Builder) -> Result<HandshakeState, snow::Error>,
 ) -> Result<HandshakeState, String> {
-    let params: NoiseParams = PATTERN.parse().map_err(text)?;
+    let shared = identity.herd().map(HerdKey::for_channels);
+    let pattern = if shared.is_some() { KEYED_PATTERN } else { OPEN_PATTERN };
+    let params: NoiseParams = pattern.parse().map_err(text)?;
     let resolver: BoxedCryptoResolver = Box::new(Seeded { seed });
     let prologue = [&b"herd stream v1"[..], &header.associated()].concat();
     let builder = Builder::with_resolver(params, resolver)
@@ -133,7 +140,11 @@ fn builder(
         .map_err(text)?
         .prologue(&prologue)
         .map_err(text)?;
-    build(builder).map_err(text)
+    match &shared {
+        Some(shared) => build(builder.psk(KEY_PLACE, shared).map_err(text)?),
+        None => build(builder),
+    }
+    .map_err(text)
 }
 
 /// snow's own primitives with our randomness: everything random in the core comes from its seed.
@@ -175,6 +186,30 @@ mod tests {
     use super::*;
     use crate::wire::header::Kind;
     use crate::wire::seal::Suite;
+
+    /// How far a caller and the one it calls come: messages understood, of three.
+    fn understood(a: &Identity, b: &Identity) -> usize {
+        let header = Header::new(Kind::Channel, b.id(), a.id());
+        let (mut caller, first) = Session::open(a, &header, [1; 32]).unwrap();
+        let mut called = Session::accept(b, &header, [2; 32]).unwrap();
+        let Ok(Read::Step { reply: Some(second) }) = called.read(&first) else { return 0 };
+        let Ok(Read::Opened { reply: Some(third), .. }) = caller.read(&second) else { return 1 };
+        2 + usize::from(called.read(&third).is_ok())
+    }
+
+    #[test]
+    fn whoever_holds_another_key_or_none_is_refused_at_once() {
+        let a = Identity::from_secret(&[1; 64], Suite::Real);
+        let b = Identity::from_secret(&[2; 64], Suite::Real);
+        let key = |byte| Some(HerdKey::first(&[byte; 40]));
+        let keyed = b.clone().in_herd(key(1));
+        assert_eq!(understood(&a, &b), 3);
+        assert_eq!(understood(&a.clone().in_herd(key(1)), &keyed), 3);
+        assert_eq!(understood(&a.clone().in_herd(key(2)), &keyed), 0);
+        assert_eq!(understood(&a, &keyed), 0);
+        // An open node understands whose first message only begins like one of its own.
+        assert!(understood(&a.clone().in_herd(key(1)), &b) < 2);
+    }
 
     #[test]
     fn two_ends_meet_and_talk_and_nothing_bent_gets_through() {

@@ -1,7 +1,7 @@
 //! What comes back, and the one list of error codes.
 
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Event, Hop, NodeInfo, TraceRow, VersionInfo};
+use crate::wire::info::{Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
 use minicbor::{Decode, Encode};
 
 /// A node's answer, or a part of it (rows of one kind may come in several parts).
@@ -40,6 +40,9 @@ pub enum Reply {
     Event(#[n(0)] Event),
     #[n(8)]
     Error(#[n(0)] Failure),
+    /// None: the herd is open.
+    #[n(9)]
+    Keys(#[n(0)] Vec<KeyInfo>),
 }
 
 /// What went wrong: a code for programs, a sentence for people that names the cause and, where

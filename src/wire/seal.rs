@@ -9,6 +9,7 @@
 
 use crate::wire::header::{HEADER_BYTES, Header};
 use crate::wire::ids::NodeId;
+use crate::wire::key::HerdKey;
 use blake2::{Blake2s256, Blake2sMac, Digest, digest::Mac};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce, aead::AeadInPlace};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
@@ -40,6 +41,9 @@ pub struct Identity {
     suite: Suite,
     #[zeroize(skip)]
     public: PublicKeys,
+    /// None in an open herd. It wipes itself.
+    #[zeroize(skip)]
+    herd: Option<HerdKey>,
 }
 
 /// A node's public keys; its id is a hash of them.
@@ -77,7 +81,23 @@ impl Identity {
                 signing: fast::wide(&[&signing]),
             },
         };
-        Identity { agreement, signing, suite, public }
+        Identity { agreement, signing, suite, public, herd: None }
+    }
+
+    /// The same node in the herd of this key, or in an open one.
+    pub fn in_herd(self, herd: Option<HerdKey>) -> Identity {
+        let mut identity = self;
+        identity.herd = herd;
+        identity
+    }
+
+    pub fn herd(&self) -> Option<&HerdKey> {
+        self.herd.as_ref()
+    }
+
+    /// Herd id and epoch as the outer header names them.
+    pub fn herd_and_epoch(&self) -> (u64, u32) {
+        self.herd.as_ref().map_or((0, 0), |key| (key.herd(), key.epoch()))
     }
 
     /// The 64 bytes to keep in the state directory.
@@ -115,7 +135,7 @@ impl Identity {
 
     /// The key this node shares with `peer`, for these two lives. None if the peer's public key
     /// is one of the few points that would give every node the same secret.
-    pub fn pair_key(&self, own_start: u64, peer: &PublicKeys, peer_start: u64) -> Option<PairKey> {
+    pub fn pair_key(&self, own_start: u64, peer: &PublicKeys, peer_start: u64) -> Option<SealKey> {
         let shared = match self.suite {
             Suite::Real => {
                 let secret = StaticSecret::from(self.agreement);
@@ -141,9 +161,11 @@ impl Identity {
             hash.update(id.to_bytes());
             hash.update(start.to_be_bytes());
         }
-        // The herd key of the named epoch: none in an open herd.
-        hash.update([0; 32]);
-        Some(PairKey { key: hash.finalize().into(), suite: self.suite })
+        match &self.herd {
+            Some(herd) => hash.update(*herd.for_pairs()),
+            None => hash.update([0; 32]),
+        }
+        Some(SealKey::new(hash.finalize().into(), self.suite))
     }
 }
 
@@ -160,15 +182,19 @@ pub fn verify(suite: Suite, keys: &PublicKeys, message: &[u8], signature: &[u8])
     }
 }
 
-/// The key two lives of two nodes share.
+/// What seals datagrams: the key that two lives of two nodes share, or, for hellos, a whole herd.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct PairKey {
+pub struct SealKey {
     key: [u8; 32],
     #[zeroize(skip)]
     suite: Suite,
 }
 
-impl PairKey {
+impl SealKey {
+    pub fn new(key: [u8; 32], suite: Suite) -> SealKey {
+        SealKey { key, suite }
+    }
+
     /// A whole sealed datagram.
     pub fn seal(&self, header: &Header, counter: u64, random: [u8; 16], plain: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(OVERHEAD_BYTES + plain.len());
@@ -341,6 +367,23 @@ mod tests {
         for length in 0..rest.len() {
             assert!(key.open(&parsed, &rest[..length]).is_none());
         }
+    }
+
+    #[test]
+    fn another_herd_key_is_another_pair_key() {
+        let (a, b) = pair();
+        let header = Header::new(Kind::Sealed, b.id(), a.id());
+        let (one, other) = (HerdKey::first(&[1; 40]), HerdKey::first(&[2; 40]));
+        let open = |a: &Identity, b: &Identity| {
+            let sealed = a.pair_key(1, &b.public(), 5).unwrap().seal(&header, 9, [3; 16], b"word");
+            let (parsed, rest) = Header::parse(&sealed).unwrap();
+            b.pair_key(5, &a.public(), 1).unwrap().open(&parsed, rest).is_some()
+        };
+        let (in_one, in_other) =
+            (b.clone().in_herd(Some(one.clone())), b.clone().in_herd(Some(other)));
+        assert!(open(&a.clone().in_herd(Some(one.clone())), &in_one));
+        assert!(!open(&a.clone().in_herd(Some(one)), &in_other));
+        assert!(!open(&a, &in_one) && !open(&in_one, &a) && open(&a, &b));
     }
 
     #[test]

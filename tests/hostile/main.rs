@@ -14,6 +14,7 @@ use herd::wire::codec;
 use herd::wire::control::{Part, Request};
 use herd::wire::header::Header;
 use herd::wire::hello::Hello;
+use herd::wire::key::HerdKey;
 use herd::wire::limits::{FRAME_BYTES, HELLO_BYTES};
 use herd::wire::message::{Body, Envelope};
 use herd::wire::record::Record;
@@ -28,6 +29,15 @@ proptest! {
     #[test]
     fn nothing_from_outside_harms(acts in proptest::collection::vec(act(), 1..60)) {
         let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        world.settle();
+    }
+
+    #[test]
+    fn nothing_from_outside_harms_a_keyed_herd(acts in proptest::collection::vec(act(), 1..60)) {
+        let mut world = World::in_herd(Some(HerdKey::first(&[5; 40])));
         for act in &acts {
             world.act(act);
         }

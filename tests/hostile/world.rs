@@ -7,12 +7,14 @@ use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
-use herd::wire::hello::{Hello, Intent};
+use herd::wire::hello::{self, Hello, Intent};
 use herd::wire::ids::{ClientId, NodeId, StreamId};
 use herd::wire::info::State;
+use herd::wire::key::HerdKey;
 use herd::wire::limits::PARTS;
 use herd::wire::message::Envelope;
 use herd::wire::reply::Reply;
+use herd::wire::seal::Suite;
 use std::net::SocketAddr;
 
 pub const VICTIM: usize = 0;
@@ -39,11 +41,17 @@ pub fn stranger() -> SocketAddr {
 
 impl World {
     pub fn new() -> World {
+        World::in_herd(None)
+    }
+
+    /// All but the stranger hold this key.
+    pub fn in_herd(key: Option<HerdKey>) -> World {
         let mut mesh = Mesh::new();
+        mesh.key = key.clone();
         mesh.add("node1", &[]);
         mesh.add("node2", &[address_of(VICTIM)]);
         mesh.run_ms(1_500);
-        let insider = Who::new(77, 3);
+        let insider = Who::new(77, 3).in_herd(key);
         let mut world = World { mesh, insider, counter: 0, received_bytes: 0, next_number: 0 };
         let question = question(&world.insider);
         world.insider_sends(&question);
@@ -119,8 +127,9 @@ impl World {
         match act {
             Act::Garbage(bytes) => self.datagram(stranger(), address_of(VICTIM), bytes),
             Act::Headed { kind, hops, herd, to, from, rest } => {
-                let mut header = Header::new(Kind::Sealed, self.id(*to), self.id(*from));
-                (header.hops, header.herd) = (*hops, *herd);
+                let own = self.insider.header(Kind::Sealed, self.id(*to));
+                let herd = if *herd == 0 { own.herd } else { *herd };
+                let header = Header { hops: *hops, herd, sender: self.id(*from), ..own };
                 let mut bytes = header.to_bytes().to_vec();
                 bytes[1] = *kind;
                 bytes.extend_from_slice(rest);
@@ -178,8 +187,8 @@ impl World {
                 self.give(Input::StreamFrame { stream: number(*stream), bytes });
             }
             Act::Call { stream, channel, hops, to, from, payload } => {
-                let mut header = Header::new(Kind::Channel, self.id(*to), self.id(*from));
-                header.hops = *hops;
+                let own = self.insider.header(Kind::Channel, self.id(*to));
+                let header = Header { hops: *hops, sender: self.id(*from), ..own };
                 let payload = [&header.to_bytes()[..], payload].concat();
                 let bytes = frame(1, *channel, &payload);
                 self.give(Input::StreamFrame { stream: number(*stream), bytes: &bytes });
@@ -253,5 +262,9 @@ pub fn hello_with(who: &Who, record: Vec<u8>) -> Vec<u8> {
         refused: None,
         known_generation: None,
     };
-    hello.question(&Header::new(Kind::HelloQuestion, NodeId::ANYBODY, who.id()))
+    let question = hello.question(&who.header(Kind::HelloQuestion, NodeId::ANYBODY));
+    match who.identity.herd() {
+        Some(key) => hello::seal(&question, key, Suite::Real, 1, [9; 16]),
+        None => question,
+    }
 }

@@ -1,12 +1,15 @@
 //! Who is answered, who is let in, who is greeted.
 
-use crate::crowd::{VICTIM, address, alone, greet, heard, join, say, who};
+use crate::crowd::{VICTIM, address, alone, give, greet, heard, join, say, who};
 use crate::mesh::Mesh;
 use herd::wire::command::{Command, Scope};
+use herd::wire::header::{Header, Kind};
 use herd::wire::hello::Refusal;
+use herd::wire::ids::NodeId;
 use herd::wire::limits::*;
 use herd::wire::message::{Body, Nonce};
 use herd::wire::reply::{ErrorCode, Reply};
+use std::net::SocketAddr;
 
 const AT_LIMITS: &str = "hellos not answered at their limits";
 
@@ -47,6 +50,44 @@ fn hellos_of_one_address() {
     assert!(greet(&mut mesh, &who(0), address(2, 99)).is_some(), "another is answered");
     mesh.run_ms(1_000);
     assert!(greet(&mut mesh, &who(0), address(1, 99)).is_some());
+}
+
+/// Somebody of another herd greets; whether he is told that he is refused.
+fn refused(mesh: &mut Mesh, from: SocketAddr) -> bool {
+    let header =
+        Header { herd: 5, epoch: 1, ..Header::new(Kind::HelloQuestion, NodeId(0), NodeId(7)) };
+    let mut question = header.to_bytes().to_vec();
+    question.resize(HELLO_BYTES, 9);
+    let before = mesh.sent.len();
+    give(mesh, from, &question);
+    let answer = mesh.sent[before..].iter().find(|sent| sent.to == from);
+    let kind = answer.map(|sent| Header::parse(&sent.bytes).expect("a header").0.kind);
+    assert!(kind.is_none_or(|kind| kind == Kind::Refusal));
+    kind.is_some()
+}
+
+#[test]
+fn refusals_of_one_source() {
+    assert_eq!(REFUSALS_PER_SOURCE, 1);
+    let mut mesh = alone();
+    assert!(refused(&mut mesh, address(1, 7)));
+    assert!(!refused(&mut mesh, address(1, 7)) && !refused(&mut mesh, address(1, 8)));
+    assert_eq!(mesh.counter(VICTIM, "refusals not sent at their limits"), 2);
+    assert_eq!(mesh.counter(VICTIM, "foreign herd"), 3);
+    assert!(refused(&mut mesh, address(2, 7)), "another is told");
+    mesh.run_ms(1_000);
+    assert!(refused(&mut mesh, address(1, 7)), "so is he a second later");
+}
+
+#[test]
+fn refusals_of_all_sources() {
+    let mut mesh = alone();
+    for source in 0..REFUSALS_PER_SECOND as usize {
+        assert!(refused(&mut mesh, address(source, 7)), "{source}");
+    }
+    assert!(!refused(&mut mesh, address(500, 7)));
+    mesh.run_ms(1_000);
+    assert!(refused(&mut mesh, address(500, 7)));
 }
 
 #[test]

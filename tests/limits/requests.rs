@@ -51,6 +51,32 @@ fn ask(mesh: &mut Mesh, member: &(Who, SocketAddr), counter: u64, number: u64) -
         .collect()
 }
 
+fn forget(mesh: &mut Mesh, member: &(Who, SocketAddr), number: u64) -> Reply {
+    let since = mesh.sent.len();
+    let command = Command::Forget("nobody".to_string());
+    let body = Body::Ask(Ask { number, wait_ms: 0, command });
+    say(mesh, &member.0, member.1, 10 + number, &body);
+    let mut answers = heard(mesh, &member.0, since).into_iter();
+    let reply =
+        answers.find_map(|body| if let Body::Answer(a) = body { Some(a.reply) } else { None });
+    reply.expect("an answer")
+}
+
+#[test]
+fn changes_of_one_node() {
+    let (mut mesh, who, at) = with_member();
+    let member = (who, at);
+    let code =
+        |reply: &Reply| if let Reply::Error(failure) = reply { Some(failure.code) } else { None };
+    for number in 0..u64::from(CHANGES_PER_SECOND) {
+        assert_eq!(code(&forget(&mut mesh, &member, number)), Some(ErrorCode::UnknownNode));
+    }
+    assert!(limit(&forget(&mut mesh, &member, 100)).contains("limit of 8 changes"));
+    assert_eq!(ask(&mut mesh, &member, 200, 200), [Reply::Pong], "reading goes on");
+    mesh.run_ms(1_000);
+    assert_eq!(code(&forget(&mut mesh, &member, 300)), Some(ErrorCode::UnknownNode));
+}
+
 #[test]
 fn of_other_nodes() {
     let (mut mesh, who, at) = with_member();

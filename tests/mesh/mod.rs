@@ -9,10 +9,11 @@ use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
 use herd::wire::ids::{ClientId, Generation, NodeId, StreamId};
 use herd::wire::info::{NodeInfo, State};
+use herd::wire::key::HerdKey;
 use herd::wire::message::Envelope;
 use herd::wire::record::Record;
 use herd::wire::reply::Reply;
-use herd::wire::seal::{Identity, PairKey, Suite};
+use herd::wire::seal::{Identity, SealKey, Suite};
 use herd::wire::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -34,18 +35,29 @@ impl Who {
         Who { identity: Identity::from_secret(&[secret; 64], Suite::Real), start_counter }
     }
 
+    /// The same in the herd of this key.
+    pub fn in_herd(self, key: Option<HerdKey>) -> Who {
+        Who { identity: self.identity.in_herd(key), ..self }
+    }
+
     pub fn id(&self) -> NodeId {
         self.identity.id()
     }
 
-    pub fn key_with(&self, other: &Who) -> PairKey {
+    /// Names the herd that it is in.
+    pub fn header(&self, kind: Kind, destination: NodeId) -> Header {
+        let (herd, epoch) = self.identity.herd_and_epoch();
+        Header { herd, epoch, ..Header::new(kind, destination, self.id()) }
+    }
+
+    pub fn key_with(&self, other: &Who) -> SealKey {
         let keys = other.identity.public();
         self.identity.pair_key(self.start_counter, &keys, other.start_counter).expect("a key")
     }
 
     /// A whole sealed datagram with this plain text.
     pub fn seal(&self, to: &Who, counter: u64, plain: &[u8]) -> Vec<u8> {
-        let header = Header::new(Kind::Sealed, to.id(), self.id());
+        let header = self.header(Kind::Sealed, to.id());
         self.key_with(to).seal(&header, counter, [counter as u8; 16], plain)
     }
 }
@@ -124,6 +136,8 @@ pub struct Mesh {
     /// What comes of the next datagrams: 0 lost, 1 twice, 2 late. Empty: all arrive in order.
     pub fates: VecDeque<u8>,
     pub tap: Option<Tap>,
+    /// The herd key of members added from now on.
+    pub key: Option<HerdKey>,
     queue: BTreeMap<(Time, u64), (usize, Event)>,
     next_event: u64,
     next_request: u64,
@@ -152,6 +166,7 @@ impl Mesh {
             sent: Vec::new(),
             fates: VecDeque::new(),
             tap: None,
+            key: None,
             queue: BTreeMap::new(),
             next_event: 0,
             next_request: 0,
@@ -161,12 +176,13 @@ impl Mesh {
     /// Starts a node now. Its secret, seed and address come from its number.
     pub fn add(&mut self, name: &str, homes: &[SocketAddr]) -> usize {
         let member = self.members.len();
-        self.add_with(options(name, member, homes), BTreeMap::new())
+        let options = Options { key: self.key.clone(), ..options(name, member, homes) };
+        self.add_with(options, BTreeMap::new())
     }
 
     pub fn add_with(&mut self, options: Options, mut kept: BTreeMap<String, Vec<u8>>) -> usize {
         let member = self.members.len();
-        let who = Who::new(member as u8 + 1, 5);
+        let who = Who::new(member as u8 + 1, 5).in_herd(options.key.clone());
         kept.insert("identity".to_string(), who.identity.to_secret().to_vec());
         let entries = Kept { start_counter: who.start_counter, entries: kept.clone() };
         let node = Node::new(options, entries, [member as u8 + 1; 32], self.now);

@@ -8,7 +8,7 @@ use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::ids::{Generation, NodeId};
 use herd::wire::info::{
-    Counter, Event, EventKind, Hop, Limit, NodeInfo, State, TraceRow, VersionInfo,
+    Counter, Event, EventKind, Hop, KeyInfo, Limit, NodeInfo, State, TraceRow, VersionInfo,
 };
 use herd::wire::message::*;
 use herd::wire::record::Record;
@@ -66,8 +66,18 @@ pub fn swim_message(packet: &[u8]) -> Option<(u8, u8)> {
 fn requests() -> Vec<(Scope, Command)> {
     use Command::*;
     let name = || "vm 4".to_string();
-    let commands =
-        [Ping, List, Trace, TraceAll, TraceNode(name()), Stop, Version, Watch, Forget(name())];
+    let commands = [
+        Ping,
+        List,
+        Trace,
+        TraceAll,
+        TraceNode(name()),
+        Stop,
+        Version,
+        Watch,
+        Forget(name()),
+        Keys,
+    ];
     let scopes = [Scope::Here, Scope::Node(name()), Scope::All];
     scopes.into_iter().cycle().zip(commands).collect()
 }
@@ -102,8 +112,15 @@ fn replies() -> Vec<Reply> {
             build: "debug".into(),
             limits: vec![limit],
             counters: vec![counter],
+            warning: Some("no herd key".into()),
         }),
         Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) },
+        Reply::Keys(vec![KeyInfo {
+            fingerprint: "0011-2233-4455-6677".into(),
+            herd: u64::MAX,
+            epoch: 7,
+            source: "/etc/daust/key".into(),
+        }]),
     ];
     use EventKind::*;
     replies.extend([Up, Suspect, Down, Left, Route, Stale].map(event));

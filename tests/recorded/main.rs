@@ -2,7 +2,7 @@
 //! read it, say the same of it, and react to it in the same way.
 //!
 //! `HERD_RECORD=NAME cargo test --test recorded` records anew into NAME.txt, which must not exist
-//! yet: bytes that were ever sent are never given up. `HERD_RECORD=words` writes only the lines
+//! yet (a keyed herd's, if NAME begins with `keyed`): bytes that were ever sent are never given up. `HERD_RECORD=words` writes only the lines
 //! behind `|` anew (a value got a new field): look at what changed before you commit it.
 
 mod examples;
@@ -16,6 +16,7 @@ mod wiretap;
 
 use exchange::{Item, directory, files, read, write};
 use herd::wire::header::Header;
+use herd::wire::key::HerdKey;
 use herd::wire::noise::{Read, Session};
 use herd::wire::seal::{Identity, Suite};
 use herd::wire::time::Time;
@@ -24,12 +25,15 @@ use replay::Replay;
 use wiretap::{DATA, OPEN};
 
 fn whos(items: &[Item]) -> Vec<Who> {
+    let key = items.iter().find(|item| item.kind() == "key");
+    let key: Option<HerdKey> = key.map(|item| item.words[1].parse().expect("a key's text"));
     let nodes = items.iter().filter(|item| item.kind() == "node");
     nodes
         .map(|item| {
             let secret = item.get("identity").try_into().expect("64 bytes");
             let start_counter = item.words[2].parse().expect("a number");
-            Who { identity: Identity::from_secret(secret, Suite::Real), start_counter }
+            let identity = Identity::from_secret(secret, Suite::Real);
+            Who { identity, start_counter }.in_herd(key.clone())
         })
         .collect()
 }
@@ -40,7 +44,8 @@ fn every_byte_says_what_it_said() {
     if !["", "words"].contains(&&wish[..]) {
         let path = directory().join(format!("{wish}.txt"));
         assert!(!path.exists(), "{path:?} is there already: a recording is never replaced");
-        write(&path, &record::record());
+        let keyed = wish.starts_with("keyed").then(|| HerdKey::first(&[0x5a; 40]));
+        write(&path, &record::record(keyed));
     }
     for path in files() {
         let mut items = read(&path);
@@ -107,6 +112,27 @@ fn replay(items: &[Item], node: &Item, whos: &[Who]) {
     // The last that the first one heard is the goodbye of the second.
     let second = listed.iter().find(|(name, _)| name == "node2");
     assert!(node.words[1] != "0" || second.is_some_and(|(_, state)| state == "left"), "{listed:?}");
+}
+
+/// Names that cross the wire in clear, datagrams and frames together.
+fn names_in_clear(recording: &str) -> usize {
+    let items = read(&directory().join(recording));
+    let sent = items.iter().filter_map(|item| match item.kind() {
+        "datagram" => item.find("sealed"),
+        "frame" => item.find("bytes"),
+        _ => None,
+    });
+    let has = |bytes: &&[u8]| {
+        let bytes = String::from_utf8_lossy(bytes);
+        ["node1", "node2", "vm 3"].iter().any(|name| bytes.contains(name))
+    };
+    sent.filter(has).count()
+}
+
+#[test]
+fn a_keyed_herd_says_no_name_in_clear() {
+    assert_eq!(names_in_clear("keyed-1.txt"), 0);
+    assert!(names_in_clear("version-1.txt") > 0, "open hellos have some");
 }
 
 /// The end that the recording plays, once more: it must read what the real end wrote then, and

@@ -8,6 +8,7 @@ use crate::wiretap::Wiretap;
 use herd::node::Input;
 use herd::wire::command::{Command, Scope};
 use herd::wire::header::{Header, Kind};
+use herd::wire::key::HerdKey;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,11 +17,14 @@ use std::rc::Rc;
 /// loses the others.
 const OF_A_KIND: u32 = 3;
 
-pub fn record() -> Vec<Item> {
+/// What an open herd says, or the one of this key.
+pub fn record(key: Option<HerdKey>) -> Vec<Item> {
     let tap = Rc::new(RefCell::new(Wiretap::default()));
     let mut mesh = Mesh::new();
+    mesh.key = key.clone();
     let homes = [address_of(0)];
-    tap.borrow_mut().whos = (1..=3).map(|secret| Who::new(secret, 5)).collect();
+    tap.borrow_mut().whos =
+        (1..=3).map(|secret| Who::new(secret, 5).in_herd(key.clone())).collect();
     let tapping = tap.clone();
     mesh.tap = Some(Box::new(move |passing| tapping.borrow_mut().pass(passing)));
     let a = mesh.add("node1", &[]);
@@ -28,7 +32,10 @@ pub fn record() -> Vec<Item> {
     mesh.run_ms(300);
     let c = mesh.add("vm 3", &homes);
     mesh.run_ms(3_000);
-    let mut items: Vec<Item> = [a, b, c].into_iter().map(|at| node(&mesh, at)).collect();
+    let text = key.as_ref().map(|key| key.to_text());
+    let key_item = text.map(|text| Item::new(["key".to_string(), text.to_string()]));
+    let nodes = [a, b, c].into_iter().map(|at| node(&mesh, at));
+    let mut items: Vec<Item> = key_item.into_iter().chain(nodes).collect();
     for command in [Command::Ping, Command::List, Command::TraceAll, Command::Version] {
         mesh.request(b, Scope::All, command);
         mesh.run_ms(100);

@@ -4,9 +4,8 @@
 use crate::examples::swim_message;
 use crate::exchange::Item;
 use crate::mesh::{STARTED_UNIX_S, Who, socket_at};
-use crate::say::{body, open};
+use crate::say::{body, decode_hello, open};
 use herd::node::{Input, Kept, Node, Options, Output, Socket};
-use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
@@ -50,6 +49,7 @@ impl Replay {
         let options = Options {
             addresses: vec![[192, 168, 1, at + 1].into()],
             started_unix_s: STARTED_UNIX_S,
+            key: whos[at as usize].identity.herd().cloned(),
             ..Options::default()
         };
         let node = Node::new(options, kept, [0x99; 32], start);
@@ -90,6 +90,7 @@ impl Replay {
         self.node.handle(self.now, Input::Datagram { socket: socket_at(to), from, bytes: sealed });
         self.drain();
         match item.find("plain") {
+            Some(_) if header.destination != self.node.id() => self.require_relay(&header),
             Some(plain) => self.require_reaction(&header, &body(plain), to),
             None => self.require_hello_answer(from, &header, rest),
         }
@@ -97,19 +98,27 @@ impl Replay {
     }
 
     fn require_hello_answer(&self, from: SocketAddr, header: &Header, rest: &[u8]) {
-        let question: Hello = codec::decode(rest).expect("a hello");
+        let key = self.whos[0].identity.herd();
+        let question: Hello = decode_hello(header, rest, key);
         let sent = self.outputs.iter().filter(|(to, _)| *to == from);
         let answered = sent.map(|(_, bytes)| Header::parse(bytes).expect("a header"));
         let answered = answered.filter(|(reply, _)| reply.kind == Kind::HelloAnswer);
         let mut hellos = answered.map(|(reply, rest)| {
             assert_eq!(reply.destination, header.sender);
-            codec::decode::<Hello>(rest).expect("a hello")
+            decode_hello(&reply, rest, key)
         });
         assert!(
             hellos.any(|hello| hello.nonce == question.nonce && hello.refused.is_none()),
             "a hello of {:?} is not answered",
             header.sender
         );
+    }
+
+    /// What is for somebody else is handed on as it is.
+    fn require_relay(&self, header: &Header) {
+        let mut on = self.outputs.iter().filter_map(|(_, bytes)| Header::parse(bytes).ok());
+        let hops = header.hops + 1;
+        assert!(on.any(|(on, _)| on == Header { hops, ..*header }), "{header:?} is not relayed");
     }
 
     /// What a question must be answered with, whatever the program's version.

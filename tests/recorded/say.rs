@@ -5,7 +5,8 @@ use crate::mesh::Who;
 use herd::wire::codec;
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
-use herd::wire::hello::Hello;
+use herd::wire::hello::{self, Hello};
+use herd::wire::key::HerdKey;
 use herd::wire::message::{Body, Envelope};
 use herd::wire::record::Record;
 use herd::wire::rumor::Rumor;
@@ -50,6 +51,8 @@ pub fn open(sealed: &[u8], whos: &[Who]) -> Option<(u64, Vec<u8>)> {
 }
 
 fn hello(header: &Header, rest: &[u8], whos: &[Who]) -> Vec<String> {
+    let opened = whos[0].identity.herd().map(|key| opened(header, rest, key));
+    let rest = opened.as_deref().unwrap_or(rest);
     let hello: Hello = decoded(rest);
     if header.kind == Kind::HelloAnswer {
         let who = |id| whos.iter().find(|who| who.id() == id).expect("a known node");
@@ -58,6 +61,18 @@ fn hello(header: &Header, rest: &[u8], whos: &[Who]) -> Vec<String> {
     }
     let record = record(&hello.record);
     vec![words(&Hello { record: Vec::new(), ..hello }), record]
+}
+
+/// What follows the header of a hello in a keyed herd.
+fn opened(header: &Header, rest: &[u8], key: &HerdKey) -> Vec<u8> {
+    hello::open(header, rest, key, Suite::Real).expect("sealed by who holds the key")
+}
+
+pub fn decode_hello(header: &Header, rest: &[u8], key: Option<&HerdKey>) -> Hello {
+    match key {
+        Some(key) => decoded(&opened(header, rest, key)),
+        None => decoded(rest),
+    }
 }
 
 fn record(signed: &[u8]) -> String {

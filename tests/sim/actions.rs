@@ -20,7 +20,8 @@ impl World {
 
     pub fn machine_on(&mut self, host: HostId, name: &str) -> MachineId {
         let boot_offset_us = self.rng.random_range(1_000_000..2_000_000_000_000);
-        let spec = Spec { name: name.to_string(), ..Spec::default() };
+        let (name, key) = (name.to_string(), self.key.clone());
+        let spec = Spec { name, key, ..Spec::default() };
         self.machines.push(Machine::new(host, spec, boot_offset_us));
         self.machines.len() - 1
     }
@@ -89,6 +90,7 @@ impl World {
             gateways: self.net.gateways(machine.host),
             homes: machine.spec.homes.clone(),
             deadend: machine.spec.deadend,
+            key: machine.spec.key.clone(),
             started_unix_s: self.unix_s(),
             program: "daustd sim".to_string(),
             suite: self.suite,

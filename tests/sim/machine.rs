@@ -90,6 +90,8 @@ pub struct Spec {
     pub name: String,
     pub homes: Vec<SocketAddr>,
     pub deadend: bool,
+    /// None: its herd is open.
+    pub key: Option<herd::wire::key::HerdKey>,
     /// A bug in this machine's program alone.
     pub planted: Option<herd::node::planted::Bug>,
 }

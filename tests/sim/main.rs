@@ -84,6 +84,13 @@ promises! {
     hostile_bent: hostile::bent, 3;
     hostile_invented: hostile::invented, 2;
     hostile_liar: hostile::lone_liar, 3;
+    keyed_eight: keyed::eight, 3;
+    keyed_chaos: keyed::chaos, 10;
+    keyed_strangers: keyed::strangers, 5;
+    keyed_flood: keyed::flood, 2;
+    keyed_replayed: keyed::replayed, 2;
+    keyed_restarted: keyed::restarted, 5;
+    keyed_open_herd: keyed::open_herd, 3;
 }
 
 /// A thousand nodes at once: only when `SIM_LARGE` is set, as `make sim` does.

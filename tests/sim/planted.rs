@@ -23,6 +23,8 @@ const PLANTED: &[(Bug, &[Scenario])] = &[
     (Bug::ParentKept, &[parents::process]),
     (Bug::NotPadded, &[join::eight]),
     (Bug::GoodbyeUntold, &[goodbye::leave]),
+    (Bug::OpenHelloTaken, &[keyed::strangers]),
+    (Bug::RefusedAlways, &[keyed::flood]),
 ];
 
 #[test]

@@ -96,6 +96,8 @@ pub struct World {
     pub answers: BTreeMap<(MachineId, u64), Vec<Part>>,
     pub disks: DiskHabits,
     pub suite: Suite,
+    /// The herd key of machines made from now on.
+    pub key: Option<herd::wire::key::HerdKey>,
     pub planted: Option<herd::node::planted::Bug>,
     pub hash: Hash,
     /// Node-seconds lived, in microseconds.
@@ -126,6 +128,7 @@ impl World {
             answers: BTreeMap::new(),
             disks: DiskHabits { delay_us: (500, 5_000), failure: 0.0 },
             suite: if seed % 10 == 9 { Suite::Real } else { Suite::Fast },
+            key: None,
             planted: None,
             hash: Hash::default(),
             lived_us: 0,

@@ -23,8 +23,18 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What everything inside src/node may import: the tables and the types at the core's border. All
 /// that is not named here or in PARTS is a feature, and features never import each other.
-const TABLES: &[&str] =
-    &["admission", "boundary", "link", "outbox", "own", "planted", "roster", "routes", "tables"];
+const TABLES: &[&str] = &[
+    "admission",
+    "boundary",
+    "link",
+    "outbox",
+    "own",
+    "planted",
+    "rights",
+    "roster",
+    "routes",
+    "tables",
+];
 /// Further files of `impl Node`: they may import what mod.rs may.
 const NODE: &[&str] = &["clones", "goodbye", "news", "post"];
 

@@ -103,6 +103,11 @@ fn by_hand(seeds: &mut Seeds) {
     };
     put("noise", "honest", &[0, 1, 0].repeat(6));
     put("noise", "bent", &[0, 1, 0, 0, 1, 0, 0, 2, 0, 1]);
+    let key = "herd1-00000-0F9ST-Q470H-FKEGZ-3NKX4-BMVCW-16S06-BV04D-6QZFQ-X03GX-TYW45-PGC5N-\
+               AG6AH-VX2QA-ZQV7Y-3QP8G";
+    put("key", "key", key.as_bytes());
+    put("key", "lines", format!("{}\r\n{}", &key[..40], &key[40..]).to_lowercase().as_bytes());
+    put("key", "damaged", key.replace("3QP8G", "3QP8H").as_bytes());
     put("words", "verbs", b"remote\nnode1\nlist");
     put("words", "all", b"all\nping\n--\nall");
     put("words", "forget", b"forget\nvm 4");
@@ -129,7 +134,7 @@ fn by_hand(seeds: &mut Seeds) {
 /// Every key of the configuration.
 const OPTIONS: &str = "daemon = false\nname = 'vm 4'\niface = 'eth0'\nbind = '127.0.0.2'\n\
      port = 5000\nkeynode = ['10.0.0.1', 'box:9', '[::1]:7']\npublicface = '1.2.3.4'\n\
-     deadend = true\nopen-public = false\nlogfile = '/l'\nstate-dir = '/s'\nsocket = '/c'\n\
+     deadend = true\nopen-public = false\nkey-file = '/k'\nlogfile = '/l'\nstate-dir = '/s'\nsocket = '/c'\n\
      consensus_threshold = 0.5\ntimeout = 250\n";
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -7,6 +7,7 @@ pub mod hidden;
 pub mod hostile;
 pub mod islands;
 pub mod join;
+pub mod keyed;
 pub mod last_seen;
 pub mod loss;
 pub mod moved;

@@ -1,0 +1,98 @@
+//! Table: what other nodes may have done here. Local programs have the rights of the control socket
+//! and are not asked.
+
+use crate::node::roster::is_private;
+use crate::node::tables::Tables;
+use crate::wire::command::{Command, Rank};
+use crate::wire::ids::NodeId;
+use crate::wire::reply::{ErrorCode, Failure};
+use std::net::IpAddr;
+
+/// What decides, beside the rank of the command itself.
+struct Here {
+    keyed: bool,
+    /// What the configuration lets others do.
+    accept: Rank,
+    open_public: bool,
+}
+
+/// Why a command of another node is not carried out; None: it is. Either way the log says who
+/// wanted to change something.
+pub fn refusal(t: &mut Tables, from: NodeId, command: &Command) -> Option<Failure> {
+    let here = Here {
+        keyed: t.own.identity.herd().is_some(),
+        accept: t.own.options.accept,
+        open_public: t.own.options.open_public,
+    };
+    let rank = command.rank();
+    let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
+    let why = why_not(&here, rank, source);
+    if rank > Rank::Read {
+        let (name, word) = (t.name(from), if why.is_some() { "refused" } else { "allowed" });
+        log::info!(target: "rights", "{command:?} asked by {name} ({from}): {word}");
+    }
+    let why = why?;
+    t.own.count("commands refused by their rank");
+    Some(Failure::new(ErrorCode::Refused, why))
+}
+
+fn why_not(here: &Here, rank: Rank, source: Option<IpAddr>) -> Option<String> {
+    if rank > here.accept {
+        let accept = here.accept.word();
+        return Some(format!(
+            "it takes no command of rank {} from other nodes (accept = \"{accept}\" in its \
+             configuration)",
+            rank.word()
+        ));
+    }
+    if here.keyed || rank == Rank::Read {
+        return None;
+    }
+    if rank == Rank::Execute {
+        let text = "it is in an open herd, where nothing is executed for others: `daust key new` \
+                    makes a herd key";
+        return Some(text.to_string());
+    }
+    let public = source.filter(|source| !is_private(*source) && !here.open_public)?;
+    Some(format!(
+        "it is in an open herd and takes no such command from a public address ({public}); \
+         --open-public lifts that, a herd key (`daust key new`) is better"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every cell: herd, rank, address, what the configuration accepts.
+    #[test]
+    fn who_may_do_what() {
+        use Rank::*;
+        let private: IpAddr = [10, 0, 0, 1].into();
+        let public: IpAddr = [198, 51, 100, 1].into();
+        for (keyed, accept, open_public, source, may) in [
+            (false, Execute, false, Some(private), &[Read, Operate][..]),
+            (false, Execute, false, Some(public), &[Read]),
+            (false, Execute, false, None, &[Read, Operate]),
+            (false, Execute, true, Some(public), &[Read, Operate]),
+            (false, Operate, false, Some(private), &[Read, Operate]),
+            (false, Read, true, Some(private), &[Read]),
+            (true, Execute, false, Some(public), &[Read, Operate, Execute]),
+            (true, Execute, false, Some(private), &[Read, Operate, Execute]),
+            (true, Operate, false, None, &[Read, Operate]),
+            (true, Read, true, Some(private), &[Read]),
+        ] {
+            let here = Here { keyed, accept, open_public };
+            for rank in [Read, Operate, Execute] {
+                let why = why_not(&here, rank, source);
+                assert_eq!(
+                    why.is_none(),
+                    may.contains(&rank),
+                    "{keyed} {accept:?} {rank:?}: {why:?}"
+                );
+            }
+        }
+        let open = Here { keyed: false, accept: Execute, open_public: true };
+        assert!(why_not(&open, Execute, None).unwrap().contains("daust key new"));
+    }
+}

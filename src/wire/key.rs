@@ -1,0 +1,279 @@
+//! The herd key: what makes an open herd a keyed one. Whoever holds it is in.
+//!
+//! 32 secret bytes, the id of the herd (drawn with the first key, never changed) and the epoch that
+//! numbers its keys. As text it is `herd1-`, then 80 letters and digits in groups of five (Crockford's
+//! base 32, so that 0 and O, 1 and I are the same), which carry a checksum: a slip of the pen is
+//! refused, not taken for another key.
+//!
+//! The secret itself seals nothing. From it come, each under a label of its own: what is mixed into
+//! the key of each pair, the key that seals hellos, and the key that Noise asks for.
+
+use crate::wire::seal::{SealKey, Suite};
+use base32::Alphabet;
+use blake2::{Blake2s256, Blake2sMac256, Digest, digest::Mac};
+use std::fmt;
+use std::str::FromStr;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// What a key's text begins with: the form of the text, should it ever change.
+const PREFIX: &str = "herd1-";
+const CHECKSUM_BYTES: usize = 6;
+const PAYLOAD_BYTES: usize = 4 + 8 + 32;
+/// Letters and digits of a key's text, and how many stand together.
+const SYMBOLS: usize = (PAYLOAD_BYTES + CHECKSUM_BYTES) * 8 / 5;
+const GROUP: usize = 5;
+/// The epoch of a herd's first key.
+const FIRST_EPOCH: u32 = 1;
+
+/// Why a text is no key that may go on in the next line.
+pub const NOT_WHOLE: &str = "it is no whole herd key: herd1- is followed by 16 groups of 5";
+
+/// A herd's key of one epoch. Wiped when dropped; shown as its fingerprint only.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct HerdKey {
+    #[zeroize(skip)]
+    herd: u64,
+    #[zeroize(skip)]
+    epoch: u32,
+    secret: [u8; 32],
+}
+
+impl HerdKey {
+    /// The first key of a new herd, from 40 random bytes.
+    pub fn first(random: &[u8; 40]) -> HerdKey {
+        let (herd, secret) = random.split_first_chunk::<8>().expect("40 bytes");
+        let secret = secret.try_into().expect("the other 32");
+        // Zero means an open herd.
+        HerdKey { herd: u64::from_be_bytes(*herd).max(1), epoch: FIRST_EPOCH, secret }
+    }
+
+    pub fn herd(&self) -> u64 {
+        self.herd
+    }
+
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// What people compare; it gives nothing of the key away.
+    pub fn fingerprint(&self) -> String {
+        let sum = self.derive(b"herd key fingerprint v1");
+        let groups: Vec<String> =
+            sum[..8].chunks(2).map(|two| format!("{:02x}{:02x}", two[0], two[1])).collect();
+        groups.join("-")
+    }
+
+    /// What is mixed into the key of each pair of nodes.
+    pub fn for_pairs(&self) -> Zeroizing<[u8; 32]> {
+        self.derive(b"herd pair secret v1")
+    }
+
+    /// What each Noise handshake begins with.
+    pub fn for_channels(&self) -> Zeroizing<[u8; 32]> {
+        self.derive(b"herd channel secret v1")
+    }
+
+    /// What seals hellos: those of nodes that share no key yet but this one.
+    pub fn for_hellos(&self, suite: Suite) -> SealKey {
+        SealKey::new(*self.derive(b"herd hello key v1"), suite)
+    }
+
+    fn derive(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut mac =
+            <Blake2sMac256 as Mac>::new_from_slice(&self.secret).expect("32 bytes are a valid key");
+        mac.update(label);
+        mac.update(&self.herd.to_be_bytes());
+        mac.update(&self.epoch.to_be_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
+    /// The text to copy. Secret like the key itself.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(PAYLOAD_BYTES + CHECKSUM_BYTES));
+        bytes.extend_from_slice(&self.epoch.to_be_bytes());
+        bytes.extend_from_slice(&self.herd.to_be_bytes());
+        bytes.extend_from_slice(&self.secret);
+        let sum = checksum(&bytes);
+        bytes.extend_from_slice(&sum);
+        let symbols = Zeroizing::new(base32::encode(Alphabet::Crockford, &bytes));
+        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + SYMBOLS * 2));
+        text.push_str(PREFIX);
+        for (at, symbol) in symbols.chars().enumerate() {
+            if at > 0 && at % GROUP == 0 {
+                text.push('-');
+            }
+            text.push(symbol);
+        }
+        text
+    }
+}
+
+fn checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hash = Blake2s256::new();
+    hash.update(b"herd key text v1");
+    hash.update(payload);
+    *hash.finalize().first_chunk().expect("32 bytes")
+}
+
+/// Small or capital letters, with or without dashes, broken into lines by a mail program or not.
+/// An error quotes nothing of the text.
+impl FromStr for HerdKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<HerdKey, &'static str> {
+        let text = text.trim();
+        let begins = text.get(..PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(PREFIX));
+        if !begins {
+            return Err("it is no herd key: a key's text begins with herd1-");
+        }
+        let mut symbols = Zeroizing::new(String::with_capacity(text.len()));
+        symbols.extend(text[PREFIX.len()..].chars().filter(|c| *c != '-' && !c.is_whitespace()));
+        if symbols.len() != SYMBOLS {
+            return Err(NOT_WHOLE);
+        }
+        let damaged = "it is damaged: its checksum does not fit, copy it again";
+        let bytes = base32::decode(Alphabet::Crockford, &symbols).map(Zeroizing::new);
+        let bytes = bytes.ok_or(damaged)?;
+        let (payload, sum) = bytes.split_at_checked(PAYLOAD_BYTES).ok_or(damaged)?;
+        if checksum(payload) != sum {
+            return Err(damaged);
+        }
+        let (epoch, rest) = payload.split_first_chunk::<4>().ok_or(damaged)?;
+        let (herd, secret) = rest.split_first_chunk::<8>().ok_or(damaged)?;
+        let key = HerdKey {
+            herd: u64::from_be_bytes(*herd),
+            epoch: u32::from_be_bytes(*epoch),
+            secret: secret.try_into().map_err(|_| damaged)?,
+        };
+        // Both are zero in the header of an open herd.
+        if key.herd == 0 || key.epoch == 0 { Err(damaged) } else { Ok(key) }
+    }
+}
+
+impl fmt::Debug for HerdKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HerdKey({})", self.fingerprint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn same(one: &HerdKey, other: &HerdKey) -> bool {
+        (one.herd, one.epoch, one.secret) == (other.herd, other.epoch, other.secret)
+    }
+
+    fn any_key() -> impl Strategy<Value = HerdKey> {
+        (any::<[u8; 32]>(), 1..u64::MAX, 1..u32::MAX).prop_map(|(secret, herd, epoch)| HerdKey {
+            herd,
+            epoch,
+            secret,
+        })
+    }
+
+    /// What a character means where letters and digits are looked alike.
+    fn meaning(c: char) -> char {
+        match c.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            c => c,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_goes_round_however_it_is_copied(key in any_key(), width in 7..90_usize) {
+            let text = key.to_text();
+            prop_assert_eq!(text.len(), 101);
+            prop_assert!(same(&text.parse().unwrap(), &key));
+            prop_assert!(same(&text.to_lowercase().parse().unwrap(), &key));
+            let letters: Vec<char> = text.chars().collect();
+            let lines: Vec<String> =
+                letters.chunks(width).map(|line| line.iter().collect()).collect();
+            let broken = format!("  {}\n", lines.join("\n "));
+            prop_assert!(same(&broken.parse().unwrap(), &key));
+            let bare = text[PREFIX.len()..].replace('-', "").replace('0', "o").replace('1', "l");
+            let bare = format!("{PREFIX}{bare}");
+            prop_assert!(same(&bare.parse().unwrap(), &key));
+        }
+
+        #[test]
+        fn one_other_character_is_refused(key in any_key(), at in 0..101_usize, to in any::<char>()) {
+            let text = key.to_text();
+            let mut letters: Vec<char> = text.chars().collect();
+            let divides = |c: char| c == '-' || c.is_whitespace();
+            let in_prefix = at < PREFIX.len();
+            let equal = meaning(letters[at]) == meaning(to)
+                || (!in_prefix && divides(letters[at]) && divides(to));
+            prop_assume!(!equal);
+            letters[at] = to;
+            let changed: String = letters.into_iter().collect();
+            prop_assert!(changed.parse::<HerdKey>().is_err(), "{}", changed);
+        }
+
+        #[test]
+        fn nothing_else_is_a_key(text in ".{0,200}") {
+            prop_assert!(text.parse::<HerdKey>().is_err());
+        }
+    }
+
+    /// Every symbol at every place: no chance of a lucky draw.
+    #[test]
+    fn every_other_symbol_is_refused() {
+        let text = HerdKey::first(&[7; 40]).to_text();
+        for at in PREFIX.len()..text.len() {
+            for to in "0123456789ABCDEFGHJKMNPQRSTVWXYZ".chars() {
+                let mut letters: Vec<char> = text.chars().collect();
+                let before = std::mem::replace(&mut letters[at], to);
+                let changed: String = letters.into_iter().collect();
+                assert_eq!(changed.parse::<HerdKey>().is_ok(), before == to, "{at} {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_says_why() {
+        let good = HerdKey::first(&[7; 40]).to_text();
+        for (text, part) in [
+            ("", "begins with herd1-"),
+            ("secret", "begins with herd1-"),
+            ("herd1", "begins with herd1-"),
+            ("hérd1-", "begins with herd1-"),
+            (&good[..90], "16 groups of 5"),
+            (&format!("{}0", &*good), "16 groups of 5"),
+            (&format!("herd1-U{}", &good[7..]), "damaged"),
+        ] {
+            let error = text.parse::<HerdKey>().unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        for zero in [
+            HerdKey { herd: 0, epoch: 1, secret: [1; 32] },
+            HerdKey { herd: 1, epoch: 0, secret: [1; 32] },
+        ] {
+            assert!(zero.to_text().parse::<HerdKey>().unwrap_err().contains("damaged"));
+        }
+    }
+
+    #[test]
+    fn nothing_shows_the_secret() {
+        let key = HerdKey::first(&[0x5a; 40]);
+        let shown = format!("{key:?} {}", key.fingerprint());
+        let text = key.to_text();
+        assert!(!shown.contains("5a5a") && !shown.contains("90"), "{shown}");
+        assert!(text[PREFIX.len()..].split('-').all(|group| !shown.contains(group)));
+        assert_eq!(key.fingerprint().len(), 19);
+        assert_ne!(key.fingerprint(), HerdKey::first(&[0x5b; 40]).fingerprint());
+    }
+
+    #[test]
+    fn each_use_has_a_secret_of_its_own() {
+        let key = HerdKey::first(&[1; 40]);
+        let later = HerdKey { epoch: 2, ..key.clone() };
+        assert!(key.for_pairs() != key.for_channels() && *key.for_pairs() != key.secret);
+        assert_ne!(key.for_pairs(), later.for_pairs());
+        let (one, other) = (key.for_hellos(Suite::Real), later.for_hellos(Suite::Real));
+        assert!(one.mac_matches(b"a", &one.mac(b"a")) && !one.mac_matches(b"a", &other.mac(b"a")));
+    }
+}

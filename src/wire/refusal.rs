@@ -1,0 +1,151 @@
+//! What somebody outside is told of why it is not answered: that it has no herd key, or another
+//! one. In clear and proved by nobody, for there is no key to prove it with: shown to people, never
+//! acted on. It names no node, is shorter than any question, and repeats what only the asker and who
+//! saw the question can know.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0..32 | outer header: no herd, no epoch, no sender |
+//! | 32..56 | the first bytes of the question after its header |
+//! | 56 | why |
+
+use crate::wire::header::{Header, Kind};
+use crate::wire::ids::NodeId;
+use crate::wire::seal::NONCE_BYTES;
+
+/// Bytes of a question that are repeated: its seal's nonce, or what holds the nonce of an open one.
+pub const ECHO_BYTES: usize = NONCE_BYTES;
+
+pub type Echo = [u8; ECHO_BYTES];
+
+/// How the herd of the asker and that of the asked differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outside {
+    /// The asked herd is keyed, the asker has no key.
+    NoKey,
+    OtherHerd,
+    /// The same herd, and another key of it.
+    OtherKey,
+    /// The asked herd is open, the asker has a key.
+    OpenHerd,
+    /// A reason that only a newer program knows.
+    Other,
+}
+
+impl Outside {
+    /// How the sender of this header, whose herd and epoch are not `own`, differs.
+    pub fn of(header: &Header, own: (u64, u32)) -> Outside {
+        match (header.herd, own.0) {
+            (theirs, ours) if theirs == ours => Outside::OtherKey,
+            (0, _) => Outside::NoKey,
+            (_, 0) => Outside::OpenHerd,
+            _ => Outside::OtherHerd,
+        }
+    }
+
+    /// For the asker, after the address it asked.
+    pub fn to_asker(self) -> &'static str {
+        match self {
+            Outside::NoKey => {
+                "is in a keyed herd; this node has no key: write that herd's key to a file and \
+                 start daustd with --key-file FILE"
+            }
+            Outside::OtherHerd => {
+                "is in another keyed herd than this node: to change to it, start daustd with \
+                 --key-file FILE and that herd's key"
+            }
+            Outside::OtherKey => {
+                "is in the herd of this node, but has another key: compare `daust key list` on \
+                 both and start the wrong one with --key-file FILE and the right key"
+            }
+            Outside::OpenHerd => {
+                "is in an open herd, and this node has a herd key: start daustd there with \
+                 --key-file FILE and this herd's key"
+            }
+            Outside::Other => "refuses, for a reason that only its newer program knows",
+        }
+    }
+
+    /// For the asked, after the address that asks.
+    pub fn to_asked(self) -> &'static str {
+        match self {
+            Outside::NoKey => "greets without the key of this herd and is refused",
+            Outside::OtherHerd => "greets with the key of another herd and is refused",
+            Outside::OtherKey => "greets with a wrong key of this herd and is refused",
+            Outside::OpenHerd => "greets with a herd key, which this open herd has not; refused",
+            Outside::Other => "greets and is refused",
+        }
+    }
+
+    /// The whole datagram that refuses this question (its header and what follows); None if it is
+    /// too short to be one.
+    pub fn refusal(self, question: &Header, rest: &[u8]) -> Option<Vec<u8>> {
+        let header = Header::new(Kind::Refusal, question.sender, NodeId::ANYBODY);
+        let number = match self {
+            Outside::NoKey => 0,
+            Outside::OtherHerd => 1,
+            Outside::OtherKey => 2,
+            Outside::OpenHerd => 3,
+            Outside::Other => u8::MAX,
+        };
+        let echo: &Echo = rest.first_chunk()?;
+        Some([&header.to_bytes()[..], echo, &[number]].concat())
+    }
+
+    /// What a refusal repeats and says (its bytes after the header).
+    pub fn read(rest: &[u8]) -> Option<(Echo, Outside)> {
+        let (echo, rest) = rest.split_first_chunk()?;
+        let why = match rest.first()? {
+            0 => Outside::NoKey,
+            1 => Outside::OtherHerd,
+            2 => Outside::OtherKey,
+            3 => Outside::OpenHerd,
+            _ => Outside::Other,
+        };
+        Some((*echo, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_go_round_and_name_nobody() {
+        let question =
+            Header { herd: 7, epoch: 8, ..Header::new(Kind::HelloQuestion, NodeId(1), NodeId(2)) };
+        let all = [
+            Outside::NoKey,
+            Outside::OtherHerd,
+            Outside::OtherKey,
+            Outside::OpenHerd,
+            Outside::Other,
+        ];
+        for why in all {
+            let bytes = why.refusal(&question, &[9; 30]).unwrap();
+            let (header, rest) = Header::parse(&bytes).unwrap();
+            assert_eq!(header, Header::new(Kind::Refusal, NodeId(2), NodeId::ANYBODY));
+            assert_eq!(Outside::read(rest), Some(([9; ECHO_BYTES], why)));
+            assert!((0..rest.len()).all(|length| Outside::read(&rest[..length]).is_none()));
+        }
+        assert_eq!(Outside::NoKey.refusal(&question, &[9; ECHO_BYTES - 1]), None);
+    }
+
+    #[test]
+    fn how_two_herds_differ() {
+        let header = |herd, epoch| Header {
+            herd,
+            epoch,
+            ..Header::new(Kind::HelloQuestion, NodeId(1), NodeId(2))
+        };
+        for (theirs, own, why) in [
+            ((0, 0), (5, 1), Outside::NoKey),
+            ((5, 1), (0, 0), Outside::OpenHerd),
+            ((6, 1), (5, 1), Outside::OtherHerd),
+            ((5, 2), (5, 1), Outside::OtherKey),
+            ((5, 1), (5, 1), Outside::OtherKey),
+        ] {
+            assert_eq!(Outside::of(&header(theirs.0, theirs.1), own), why);
+        }
+    }
+}
