@@ -11,7 +11,7 @@ use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
-use crate::wire::ids::NodeId;
+use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
 use crate::wire::limits::{HELLO_BYTES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
@@ -126,17 +126,7 @@ impl Hellos {
         let peer_start = record.generation.start_counter();
         let Some(key) = t.own.identity.pair_key(start, &keys, peer_start) else { return };
         let known = t.roster.get(header.sender);
-        let awaited = self.pending.get(&header.sender).map(|pending| &pending.record);
-        // The same life under another instance is a clone's: it has to start above, too.
-        let is_clone = |known: &&Record| {
-            known.generation.start_counter() == record.generation.start_counter()
-                && known.instance != record.instance
-        };
-        let known_generation = known
-            .map(|peer| &peer.record)
-            .filter(|known| known.generation > record.generation || is_clone(known))
-            .or(awaited.filter(is_clone))
-            .map(|known| known.generation);
+        let known_generation = self.above(t, &record);
         // Who asks for us by id knew us. Where we know nobody (the disk was lost, or died before our
         // first peer was written) we return to it, as it does to us.
         let knows_us = header.destination == t.own.id && t.roster.is_empty();
@@ -152,6 +142,22 @@ impl Hellos {
         if refused.is_none() && known_generation.is_none() {
             self.await_proof(t, record, question.record, key);
         }
+    }
+
+    /// The generation above which the node of this record has to start: a later one than its own is
+    /// known, or the same life under another instance, which is a clone's.
+    fn above(&self, t: &Tables, record: &Record) -> Option<Generation> {
+        let id = record.id();
+        let is_clone = |known: &&Record| {
+            known.generation.start_counter() == record.generation.start_counter()
+                && known.instance != record.instance
+        };
+        let known = t.roster.get(id).map(|peer| &peer.record);
+        let awaited = self.pending.get(&id).map(|pending| &pending.record);
+        known
+            .filter(|known| known.generation > record.generation || is_clone(known))
+            .or(awaited.filter(is_clone))
+            .map(|known| known.generation)
     }
 
     fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, key: SealKey) {

@@ -18,7 +18,6 @@ use std::net::IpAddr;
 const FORMER_KEY_MS: u64 = 60_000;
 /// A former life is asked at most this often whether it lives.
 const CHALLENGE_MS: u64 = 1_000;
-
 /// An ICMP error must quote one of the last datagrams sent to that node.
 const RECENTLY_SENT: u64 = 16;
 /// Not heard yet, as far as is known: some 30 years ago.
