@@ -196,6 +196,15 @@ impl Contacts {
         }
     }
 
+    /// A lost node speaks where we greet somebody: it is in touch, and we need not wait so long.
+    pub fn hurry(&mut self, t: &Tables, id: NodeId, at: IpAddr) {
+        if t.roster.get(id).is_some_and(|peer| peer.state != State::Alive) {
+            for (_, contact) in self.contacts.iter_mut().filter(|(to, _)| to.ip() == at) {
+                contact.next = contact.next.min(t.now.plus_ms(AGAIN_MS));
+            }
+        }
+    }
+
     /// A lost node is said to be elsewhere: it is greeted there at once.
     pub fn moved(&mut self, t: &mut Tables, id: NodeId) {
         let Some(peer) = t.roster.get(id).filter(|peer| peer.state != State::Alive) else { return };

@@ -129,7 +129,10 @@ impl Node {
                 self.opened(id, came, &plain);
             }
             Opened::Replayed(_) => t.own.count("replayed"),
-            Opened::Forged => t.own.count("forged"),
+            Opened::Forged => {
+                t.own.count("forged");
+                self.hellos.contacts.hurry(t, id, way.address.ip());
+            }
             Opened::Former(plain) => self.former_life(id, way, &plain),
         }
     }

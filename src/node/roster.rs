@@ -20,6 +20,9 @@ const FORMER_KEY_MS: u64 = 60_000;
 const CHALLENGE_MS: u64 = 1_000;
 /// An ICMP error must quote one of the last datagrams sent to that node.
 const RECENTLY_SENT: u64 = 16;
+/// Ages above this one are old, and differ by more than this or are the same.
+const OLD_MS: u64 = 10_000;
+const ECHO_US: i64 = 2_000_000;
 /// Not heard yet, as far as is known: some 30 years ago.
 const NEVER_US: i64 = -1_000_000_000_000_000;
 
@@ -224,14 +227,15 @@ impl Roster {
         }
     }
 
-    /// Somebody else heard `id`, `age_ms` ago.
+    /// Somebody else heard `id`, `age_ms` ago. An old age that is nearly the same is no news: it
+    /// comes back from where it went, each time younger by what the way took.
     pub fn heard_elsewhere(&mut self, id: NodeId, by: NodeId, age_ms: u64, now: Time) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            let heard_us = now.0 as i64 - age_ms.min(i64::MAX as u64 / 2_000) as i64 * 1_000;
-            if heard_us > peer.heard_us {
-                peer.heard_us = heard_us;
-                peer.heard_by = by;
-            }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let heard_us = now.0 as i64 - age_ms.min(i64::MAX as u64 / 2_000) as i64 * 1_000;
+        let echo_us = if age_ms > OLD_MS { ECHO_US } else { 0 };
+        if heard_us > peer.heard_us.saturating_add(echo_us) {
+            peer.heard_us = heard_us;
+            peer.heard_by = by;
         }
     }
 
