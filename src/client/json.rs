@@ -109,12 +109,15 @@ fn version(info: &VersionInfo) -> Value {
 
 /// Without a key, all is null: the herd is open.
 fn key(info: Option<&KeyInfo>) -> Value {
+    let lacking = info.and_then(|key| key.lacking.as_ref());
     json!({
         "type": "key",
         "fingerprint": info.map(|key| &key.fingerprint),
         "herd": info.map(|key| format!("{:016x}", key.herd)),
         "epoch": info.map(|key| key.epoch),
         "source": info.map(|key| &key.source),
+        "lacking": lacking.map(|lacking| &lacking.names),
+        "lacking_count": info.map(|_| lacking.map_or(0, |lacking| lacking.count)),
     })
 }
 
@@ -235,8 +238,8 @@ mod tests {
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",
-            "epoch fingerprint from from_id herd source type",
-            "epoch fingerprint from from_id herd source type",
+            "epoch fingerprint from from_id herd lacking lacking_count source type",
+            "epoch fingerprint from from_id herd lacking lacking_count source type",
         ];
         assert_eq!(objects.iter().map(fields).collect::<Vec<_>>(), expected);
         assert_eq!(objects[1]["parent"], Value::Null);

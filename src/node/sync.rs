@@ -1,8 +1,9 @@
 //! Keeping rosters equal: a joiner gets the whole list, and whoever notices by the checksum in
 //! arriving datagrams that its list differs for long asks for what it misses.
 
+use crate::node::digest::{is_shorter, stamp_checksum};
 use crate::node::outbox::{Carry, Channel};
-use crate::node::roster::{Peer, is_shorter, stamp_checksum};
+use crate::node::roster::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{NODES, PART_BYTES};

@@ -23,10 +23,21 @@ const PAYLOAD_BYTES: usize = 4 + 8 + 32;
 const SYMBOLS: usize = (PAYLOAD_BYTES + CHECKSUM_BYTES) * 8 / 5;
 const GROUP: usize = 5;
 /// The epoch of a herd's first key.
-const FIRST_EPOCH: u32 = 1;
+pub const FIRST_EPOCH: u32 = 1;
+
+const FINGERPRINT: &[u8] = b"herd key fingerprint v1";
 
 /// Why a text is no key that may go on in the next line.
 pub const NOT_WHOLE: &str = "it is no whole herd key: herd1- is followed by 16 groups of 5";
+
+/// Names one key of a herd: the greater one is the newer. Two nodes may make a key of one epoch at once;
+/// then the fingerprint decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct KeyId {
+    pub epoch: u32,
+    /// The first three bytes of the fingerprint.
+    pub sum: u32,
+}
 
 /// A herd's key of one epoch. Wiped when dropped; shown as its fingerprint only.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -47,8 +58,24 @@ impl HerdKey {
         HerdKey { herd: u64::from_be_bytes(*herd).max(1), epoch: FIRST_EPOCH, secret }
     }
 
+    /// A key of the same herd, of this epoch.
+    pub fn of_epoch(&self, epoch: u32, secret: [u8; 32]) -> HerdKey {
+        HerdKey { herd: self.herd, epoch, secret }
+    }
+
     pub fn herd(&self) -> u64 {
         self.herd
+    }
+
+    /// For who is to hold it, sealed, and for the state directory.
+    pub fn secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.secret)
+    }
+
+    pub fn id(&self) -> KeyId {
+        let sum = self.derive(FINGERPRINT);
+        let sum = u32::from_be_bytes(*sum.first_chunk().expect("32 bytes"));
+        KeyId { epoch: self.epoch, sum: sum >> 8 }
     }
 
     pub fn epoch(&self) -> u32 {
@@ -57,7 +84,7 @@ impl HerdKey {
 
     /// What people compare; it gives nothing of the key away.
     pub fn fingerprint(&self) -> String {
-        let sum = self.derive(b"herd key fingerprint v1");
+        let sum = self.derive(FINGERPRINT);
         let groups: Vec<String> =
             sum[..8].chunks(2).map(|two| format!("{:02x}{:02x}", two[0], two[1])).collect();
         groups.join("-")
