@@ -67,7 +67,7 @@ fn require_one_key(world: &mut World, ids: &[MachineId], within_ms: u64) {
     };
     if !world.run_until(within_ms, one) {
         let all: Vec<_> = ids.iter().map(|id| keys(world, *id)).collect();
-        world.fail(format!("no one key: {all:#?}"));
+        world.fail(format!("no one key: {all:?}"));
     }
     world.require_agreement(SPREAD_MS);
     require_all_ping(world, ids[0]);
