@@ -42,6 +42,7 @@ fn reply_objects(reply: &Reply, elapsed_us: u64, verbose: bool) -> Vec<Value> {
         Reply::Event(what) => vec![event(what)],
         Reply::Keys(keys) if keys.is_empty() => vec![key(None)],
         Reply::Keys(keys) => keys.iter().map(|info| key(Some(info))).collect(),
+        Reply::KeyText(text) => vec![json!({ "type": "key_text", "key": text })],
         Reply::Error(failure) => vec![error(failure)],
     }
 }
@@ -226,6 +227,7 @@ mod tests {
             Reply::Error(Failure::new(ErrorCode::NoAnswer, "5 s")),
             Reply::Keys(vec![KeyInfo::default()]),
             Reply::Keys(Vec::new()),
+            Reply::KeyText("herd1-x".into()),
         ]);
         let expected = [
             "elapsed_us from from_id type",
@@ -240,6 +242,7 @@ mod tests {
             "code detail from from_id type",
             "epoch fingerprint from from_id herd lacking lacking_count source type",
             "epoch fingerprint from from_id herd lacking lacking_count source type",
+            "from from_id key type",
         ];
         assert_eq!(objects.iter().map(fields).collect::<Vec<_>>(), expected);
         assert_eq!(objects[1]["parent"], Value::Null);

@@ -33,6 +33,7 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
         Reply::Event(event) => event_line(event, verbose),
         Reply::Keys(keys) if keys.is_empty() => "no herd key: this herd is open\n".into(),
         Reply::Keys(keys) => keys.iter().map(key_line).collect(),
+        Reply::KeyText(text) => format!("{}\n", escape(text)),
         Reply::Error(_) => String::new(),
     }
 }

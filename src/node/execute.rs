@@ -20,6 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 /// Rows in one part of a reply: some 150 bytes each, so that a part stays below its limit.
 const ROWS: usize = 64;
 
+const NO_KEY: &str = "this herd is open: `daust key new` makes a herd key";
+
 /// Carries out a command; gives the parts of the reply, at least one.
 pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
     match command {
@@ -59,6 +61,10 @@ pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
         }
         Command::Rotate => vec![rotate(t, &[])],
         Command::Revoke(text) => vec![revoke(t, text)],
+        Command::KeyText => vec![match t.own.identity.herd() {
+            Some(key) => Reply::KeyText(key.to_text().to_string()),
+            None => Reply::Error(Failure::new(ErrorCode::Refused, NO_KEY)),
+        }],
     }
 }
 
@@ -186,8 +192,7 @@ fn rotate(t: &mut Tables, revoked: &[NodeId]) -> Reply {
     if keys::make(t, revoked) {
         return Reply::Keys(key_infos(t));
     }
-    let text = "this herd is open: `daust key new` makes a herd key";
-    Reply::Error(Failure::new(ErrorCode::Refused, text))
+    Reply::Error(Failure::new(ErrorCode::Refused, NO_KEY))
 }
 
 fn revoke(t: &mut Tables, text: &str) -> Reply {
