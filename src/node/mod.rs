@@ -2,9 +2,9 @@
 //!
 //! [`Node::handle`] takes one input, [`Node::tick`] runs what is due, [`Node::poll`] gives what is
 //! to be carried out. Features (`members`, `votes`, `hellos`, `nat`, `homes`, `sync`, `links`,
-//! `relay`, `keeping`) change the tables and ask through the outbox; they never call each other.
-//! What one learns and another needs is a notice, and `notice` below is the one place where it
-//! is handed on.
+//! `relay`, `rotation`, `keeping`) change the tables and ask through the outbox; they never call
+//! each other. What one learns and another needs is a notice, and `notice` below is the one place
+//! where it is handed on.
 
 mod admission;
 mod ages;

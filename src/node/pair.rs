@@ -6,6 +6,7 @@ use crate::wire::keyring::Keyring;
 use crate::wire::record::Record;
 use crate::wire::seal::{Identity, SealKey};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Made when they are needed; wiped when dropped.
 #[derive(Default)]
@@ -24,13 +25,14 @@ impl PairKeys {
         own_start: u64,
         peer: &Record,
     ) -> Option<&SealKey> {
-        let id = herd.map(HerdKey::id);
-        if !self.0.contains_key(&id) {
-            let peer_start = peer.generation.start_counter();
-            let key = identity.pair_key(herd, own_start, &peer.keys(), peer_start)?;
-            self.0.insert(id, key);
+        match self.0.entry(herd.map(HerdKey::id)) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(place) => {
+                let peer_start = peer.generation.start_counter();
+                let key = identity.pair_key(herd, own_start, &peer.keys(), peer_start)?;
+                Some(place.insert(key))
+            }
         }
-        self.0.get(&id)
     }
 
     /// Opens under whichever of our keys of the herd fits.
