@@ -4,10 +4,17 @@ use crate::client::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// DAUST_SOCKET, else root's place, else the user's runtime directory, else the home directory.
+/// The socket of the system's daemon; only root and the group `daust` see that it is there.
+const SYSTEM: &str = "/run/daust/daust.sock";
+
+/// DAUST_SOCKET, else root's place, else the user's runtime directory, else the home directory;
+/// the system's for a user who has no daemon there and may use that one.
 pub fn socket() -> Result<PathBuf, Error> {
     let root = nix::unistd::geteuid().is_root();
-    choose(root, |name| std::env::var_os(name))
+    let own = choose(root, |name| std::env::var_os(name))?;
+    let named = std::env::var_os("DAUST_SOCKET").is_some_and(|value| !value.is_empty());
+    let system = !named && !own.exists() && Path::new(SYSTEM).exists();
+    Ok(if system { SYSTEM.into() } else { own })
 }
 
 fn choose(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
@@ -16,7 +23,7 @@ fn choose(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Pat
         return Ok(path.into());
     }
     if root {
-        return Ok("/run/daust/daust.sock".into());
+        return Ok(SYSTEM.into());
     }
     if let Some(directory) = set("XDG_RUNTIME_DIR") {
         return Ok(Path::new(&directory).join("daust/daust.sock"));

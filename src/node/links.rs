@@ -150,7 +150,7 @@ impl Links {
     }
 
     /// The node whose link leads to `to`: itself, or the last unhidden one of its ancestors; our
-    /// parent, where that one and we do not see each other.
+    /// parent, where we do not see that one.
     pub(super) fn neighbour(&self, t: &Tables, to: NodeId) -> Option<NodeId> {
         let mut id = to;
         for _ in 0..HOPS {
@@ -163,8 +163,11 @@ impl Links {
                 _ => break,
             }
         }
-        let ours = self.held.filter(|parent| *parent != id && self.is_linked(*parent));
-        Some(ours.filter(|_| t.routes.seen_directly(id, t.now).is_none()).unwrap_or(id))
+        // Before it is known whether we are hidden, our gateway's node may be the parent to come.
+        let gateway = t.own.gateways_met.values().find(|_| t.own.hidden.is_none()).copied();
+        let ours = self.held.filter(|parent| self.is_linked(*parent)).or(gateway);
+        let ours = ours.filter(|ours| *ours != id && t.routes.seen_directly(id, t.now).is_none());
+        Some(ours.unwrap_or(id))
     }
 
     pub(super) fn link_to(&mut self, t: &mut Tables, neighbour: NodeId) -> Option<StreamId> {

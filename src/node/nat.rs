@@ -83,6 +83,10 @@ impl Nat {
     pub fn moved(&mut self, t: &mut Tables) {
         *self = Nat::new(t.now);
         t.own.hidden = None;
+        // It was seen before it was known to be ours.
+        if t.own.record.public_ip.is_some_and(|ip| t.own.is_own_address(ip)) {
+            t.own.change(|record| record.public_ip = None);
+        }
     }
 
     /// A peer's datagram came directly from `way`: if that is none of its own addresses, it

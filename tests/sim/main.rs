@@ -76,6 +76,7 @@ promises! {
     hidden_rebinding: hidden::rebinding, 5;
     hidden_overlap: hidden::overlap, 3;
     parents_process: parents::process, 3;
+    parents_quick: parents::quick, 3;
     parents_fifty: parents::fifty, 1;
     parents_goodbye: parents::goodbye, 3;
     parents_deadend: parents::deadend, 3;

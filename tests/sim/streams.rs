@@ -9,7 +9,7 @@ use herd::node::Closed;
 use herd::wire::ids::StreamId;
 use herd::wire::limits::UNPROVED_MS;
 use rand::RngExt;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// How long a dial is tried, and how long unacknowledged bytes are sent again.
@@ -199,6 +199,16 @@ impl World {
                 self.push_item(connection, end, Item::End(closed));
             }
         }
+    }
+
+    /// Whether a stream stands between the two, as they live now.
+    pub fn holds_stream(&self, one: MachineId, other: MachineId) -> bool {
+        let ends = |connection: &Connection| -> BTreeSet<MachineId> {
+            let ends = connection.ends.iter().flatten();
+            let live = ends.filter(|end| end.open && self.machines[end.machine].life == end.life);
+            live.map(|end| end.machine).collect()
+        };
+        self.connections.values().any(|connection| ends(connection) == [one, other].into())
     }
 
     /// Streams that cross this host's outer address, or its NAT, are none any more.

@@ -51,6 +51,24 @@ fn require_reparented(world: &mut World, top: &[MachineId], vms: &[MachineId], w
     require_nobody_down(world, 0, &[top[0]]);
 }
 
+/// A parent that is back before it is missed: its children hold their streams to it again.
+pub fn quick(world: &mut World) {
+    let (top, vms) = orphaned(world, 3);
+    for away_ms in [100, 400, 900, 1_300] {
+        world.kill(top[0]);
+        world.run_ms(away_ms);
+        world.start(top[0]);
+        // Streams that others dialled are closed when they idle.
+        world.run_ms(90_000);
+        if !vms.iter().all(|vm| world.holds_stream(*vm, top[0])) {
+            world.fail(format!("a child has no stream to its parent, away for {away_ms} ms"));
+        }
+        require_all_ping(world, top[1]);
+        super::require_all_version(world, top[1]);
+    }
+    world.require_agreement(0);
+}
+
 pub fn process(world: &mut World) {
     let (top, vms) = orphaned(world, 3);
     world.kill(top[0]);

@@ -255,9 +255,10 @@ pub fn revoked_and_rotated(world: &mut World) {
     require_unheard(world, &ids, victim, since_us);
 }
 
-/// Everything as in the swarm's worst, with keys made all the while.
+/// Sixteen that are killed, paused, cut off and lose datagrams, with keys made all the while.
 pub fn chaos(world: &mut World) {
-    let ids = keyed(world, 5);
+    let ids = keyed(world, 13);
+    world.net.link = Link { loss: world.rng.random_range(0.0..0.07), ..Link::LAN };
     for _ in 0..12 {
         let wait_ms = world.rng.random_range(500..20_000);
         world.run_ms(wait_ms);
@@ -286,6 +287,7 @@ pub fn chaos(world: &mut World) {
         }
     }
     world.heal();
+    world.net.link = Link::LAN;
     for id in &ids {
         world.resume(*id);
         if !world.machines[*id].is_running() {
