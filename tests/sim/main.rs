@@ -96,7 +96,7 @@ promises! {
     rotation_killed: rotation::killed, 100;
     rotation_away: rotation::away, 50;
     rotation_two_at_once: rotation::two_at_once, 100;
-    rotation_chaos: rotation::chaos, 100;
+    rotation_chaos: rotation::chaos, 20;
     rotation_revoked: rotation::revoked, 100;
     rotation_revoked_and_rotated: rotation::revoked_and_rotated, 100;
 }
