@@ -198,6 +198,15 @@ impl Contacts {
         }
     }
 
+    /// A lost node is said to be elsewhere: it is greeted there at once.
+    pub fn moved(&mut self, t: &mut Tables, id: NodeId) {
+        let Some(peer) = t.roster.get(id).filter(|peer| peer.state != State::Alive) else { return };
+        let at = peer.record.addresses.first().map(|ip| SocketAddr::new(*ip, peer.record.port));
+        if let Some(at) = at.filter(|at| !t.own.is_own_address(at.ip())) {
+            self.contact(t, at, id, Intent::Return, Occasion::Remembered);
+        }
+    }
+
     /// Greets whoever is due.
     pub fn tick(&mut self, t: &mut Tables) {
         if t.own.leaving {

@@ -240,7 +240,13 @@ impl Links {
             return None;
         }
         if let Some(other) = link.forwards.get(&channel.number).copied() {
-            self.forward(t, channel, other, *kind, payload);
+            if t.is_late() && *kind != CLOSE {
+                t.own.count("relayed too late");
+                frame(t, link, stream, CLOSE, channel.number, &[]);
+                self.forward(t, channel, other, CLOSE, &[]);
+            } else {
+                self.forward(t, channel, other, *kind, payload);
+            }
             return None;
         }
         match *kind {

@@ -246,6 +246,10 @@ impl Members {
             Rumor::Left(left) => (1, left.subject.id),
             Rumor::Forget { id, .. } => (2, *id),
         };
+        // With nobody to tell it would wait, and be old when somebody comes.
+        if !self.engine.iter_members().any(|member| member.id().node != id) {
+            return;
+        }
         let mut bytes = vec![kind];
         bytes.extend_from_slice(&id.to_bytes());
         bytes.extend_from_slice(&codec::encode(rumor));

@@ -60,6 +60,7 @@ impl Node {
         self.keeping.changed(t, id);
         if moved {
             self.links.moved(t, Some(id));
+            self.hellos.contacts.moved(t, id);
         }
         if rerouted {
             self.rerouted(id);

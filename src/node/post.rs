@@ -21,9 +21,6 @@ use std::net::SocketAddr;
 /// Bytes an encoded envelope needs besides body and ages, at most.
 const ENVELOPE_BYTES: usize = 16;
 
-/// A datagram that waited longer than this is not handed on, milliseconds.
-const RELAY_LATE_MS: u64 = 500;
-
 /// How a message came, and so how to answer it.
 #[derive(Clone, Copy)]
 pub struct Came {
@@ -87,7 +84,7 @@ impl Node {
             return;
         }
         // What waited here while we slept is old news: its ages would lie.
-        if t.now.ms_since(t.arrived) > RELAY_LATE_MS {
+        if t.is_late() {
             t.own.count("relayed too late");
             return;
         }
