@@ -36,7 +36,7 @@ fn address(number: usize) -> SocketAddr {
 fn pair_key() -> SealKey {
     let one = Identity::from_secret(&[1; 64], Suite::Real);
     let other = Identity::from_secret(&[2; 64], Suite::Real);
-    one.pair_key(1, &other.public(), 1).expect("a key")
+    one.pair_key(one.herd(), 1, &other.public(), 1).expect("a key")
 }
 
 fn seals(criterion: &mut Criterion) {
@@ -63,7 +63,7 @@ fn meeting(criterion: &mut Criterion) {
         bencher.iter(|| Record::open(Suite::Real, black_box(&signed)));
     });
     criterion.bench_function("derive the key of a pair", |bencher| {
-        bencher.iter(|| own.pair_key(1, black_box(&other.identity.public()), 1));
+        bencher.iter(|| own.pair_key(own.herd(), 1, black_box(&other.identity.public()), 1));
     });
 }
 

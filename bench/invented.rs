@@ -76,7 +76,8 @@ impl Invented {
         let hello: Hello = codec::decode(rest).ok()?;
         let record = Record::peek(&hello.record).ok().filter(|_| hello.refused.is_none())?;
         let start = record.generation.start_counter();
-        let key = self.identity.pair_key(START_COUNTER, &record.keys(), start)?;
+        let key =
+            self.identity.pair_key(self.identity.herd(), START_COUNTER, &record.keys(), start)?;
         Some(Met { victim: header.sender, key })
     }
 

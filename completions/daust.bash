@@ -25,8 +25,8 @@ _daust() {
     case $before in
         -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
         -t | --timeout) ;;
-        remote | forget) _daust_offer "$typed" < <(_daust_nodes) ;;
-        key) COMPREPLY=($(compgen -W 'add list new' -- "$typed")) ;;
+        remote | forget | revoke) _daust_offer "$typed" < <(_daust_nodes) ;;
+        key) COMPREPLY=($(compgen -W 'add list new revoke rotate show' -- "$typed")) ;;
         trace) _daust_offer "$typed" < <(printf '%s\n' all remote; _daust_nodes) ;;
         *)
             if [[ $typed == -* ]]; then

@@ -223,3 +223,90 @@ fn nothing_shows_the_secret() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
 }
+
+/// Waits until the newest key of each is of this epoch, and nobody lacks it.
+fn wait_epoch(daemons: &[&Daemon], epoch: u32) {
+    for daemon in daemons {
+        wait_until(&format!("epoch {epoch} at {}", daemon.name), || {
+            let said = daemon.daust(&["key", "list"]).out;
+            let newest = said.lines().next().unwrap_or_default().to_string();
+            let all = newest.contains(&format!(", epoch {epoch}, "));
+            if all && !newest.contains("not held by") { Ok(()) } else { Err(said) }
+        });
+    }
+}
+
+#[test]
+fn a_key_rotates_while_the_herd_runs_and_who_was_away_catches_up() {
+    let (node1, mut node2, text) = pair();
+    let mut node3 = started("node3", &text);
+    node3.daust(&["remote", &node1.address.to_string(), "ping"]).expect_out("pong\n");
+    node3.wait_kept(&node1);
+    node1.wait_kept(&node3);
+    node3.kill();
+    let said = node1.daust(&["key", "rotate"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    assert!(said.out.lines().next().unwrap().contains(", epoch 2, "), "{said:?}");
+    wait_until("node2 has it", || {
+        let said = node2.daust(&["key", "list"]).out;
+        if said.contains(", epoch 2, ") { Ok(()) } else { Err(said) }
+    });
+    node1.daust(&["remote", "node2", "ping"]).expect_out("pong\n");
+    // The file still has the first key: what was kept wins.
+    node2.kill();
+    node2.restart();
+    let said = node2.daust(&["key", "list"]);
+    assert!(said.out.contains(", epoch 2, herd ") && said.out.contains("rotation"), "{said:?}");
+    node3.restart();
+    wait_epoch(&[&node1, &node2, &node3], 2);
+    for daemon in [&node1, &node2, &node3] {
+        assert_eq!(daemon.daust(&["all", "ping"]).out.matches("pong").count(), 3);
+    }
+
+    let said = node1.daust(&["remote", "node2", "key", "list"]);
+    assert!(said.out.contains(", epoch 1, "), "the old one is held for its grace: {said:?}");
+    let newest = node1.daust(&["key", "show"]).out;
+    let newcomer = started("newcomer", &newest);
+    newcomer.daust(&["remote", &node1.address.to_string(), "ping"]).expect_out("pong\n");
+    assert_ne!(newest.trim_end(), text);
+    for _ in 0..2 {
+        assert_eq!(node1.daust(&["key", "rotate"]).status, 0);
+    }
+    let refused = node1.daust(&["key", "rotate"]);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.err.contains("limit of 4 herd keys"), "{refused:?}");
+}
+
+#[test]
+fn who_is_shut_out_stays_out_and_is_told() {
+    let (node1, node2, text) = pair();
+    let mut node3 = started("node3", &text);
+    node3.daust(&["remote", &node1.address.to_string(), "ping"]).expect_out("pong\n");
+    wait_until("node2 knows node3", || {
+        let said = node2.daust(&["remote", "node3", "ping"]);
+        if said.out == "pong\n" { Ok(()) } else { Err(said.err) }
+    });
+    assert_eq!(node1.daust(&["key", "revoke", "node1"]).status, 1);
+    assert_eq!(node1.daust(&["key", "revoke", "nobody"]).status, 1);
+    let said = node1.daust(&["key", "revoke", "node3"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    for daemon in [&node1, &node2] {
+        wait_until("node3 is down", || {
+            let said = daemon.daust(&["list"]).out;
+            let line = said.lines().find(|line| line.starts_with("node3: "));
+            if line.is_some_and(|line| line.ends_with(" (down)")) { Ok(()) } else { Err(said) }
+        });
+    }
+    wait_epoch(&[&node1, &node2], 2);
+    node3.kill();
+    node3.restart();
+    let said = node3.daust(&["remote", &node2.address.to_string(), "ping"]);
+    assert_eq!((said.status, said.out.as_str()), (1, ""), "{said:?}");
+    assert!(said.err.contains("shut this node out"), "{said:?}");
+    assert!(node3.daust(&["key", "list"]).out.contains(", epoch 1, "));
+    // Nor does anybody new get in with what it holds.
+    let thief = started("thief", &text);
+    let said = thief.daust(&["remote", &node1.address.to_string(), "ping"]);
+    assert!(said.err.contains("has another key"), "{said:?}");
+    assert!(!node1.daust(&["list"]).out.contains("thief"));
+}

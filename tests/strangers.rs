@@ -28,7 +28,8 @@ fn answered(held: Option<HerdKey>, header: Option<HerdKey>) -> Vec<u8> {
     let (herd, epoch) = caller.identity.clone().in_herd(header).herd_and_epoch();
     let victim = mesh.members[0].who.id();
     let header = Header { herd, epoch, ..Header::new(Kind::Channel, victim, caller.id()) };
-    let (_, first) = Session::open(&caller.identity, &header, [7; 32]).unwrap();
+    let (_, first) =
+        Session::open(&caller.identity, caller.identity.herd(), &header, [7; 32]).unwrap();
     let opened = Input::StreamOpened { stream: STREAM, peer: mesh::address_of(8) };
     mesh.turn(0, Some(opened));
     let frame = [&[OPEN][..], &1_u32.to_be_bytes(), &header.to_bytes(), &first].concat();

@@ -38,7 +38,7 @@ pub fn header(bytes: &[u8]) {
         let again = [&header.to_bytes()[..], rest].concat();
         assert_eq!(Header::parse(&again), Ok((header, rest)));
         let (own, peer) = identities();
-        let key = own.pair_key(1, &peer.public(), 1).expect("two sound keys");
+        let key = own.pair_key(own.herd(), 1, &peer.public(), 1).expect("two sound keys");
         assert!(key.open(&header, rest).is_none(), "nobody sealed this");
         assert!(!Hello::answer_is_authentic(&header, rest, &key), "nobody proved this");
     }
@@ -160,8 +160,10 @@ pub fn noise(bytes: &[u8]) {
     let (own, peer) = identities();
     let header = Header::new(Kind::Channel, own.id(), peer.id());
     let mut script = Script(bytes);
-    let Ok((mut caller, mut said)) = Session::open(&peer, &header, [1; 32]) else { return };
-    let mut called = Session::accept(&own, &header, [2; 32]).expect("a session");
+    let Ok((mut caller, mut said)) = Session::open(&peer, peer.herd(), &header, [1; 32]) else {
+        return;
+    };
+    let mut called = Session::accept(&own, own.herd(), &header, [2; 32]).expect("a session");
     let mut turn = 0;
     while !script.is_over() {
         let bend = script.bytes();

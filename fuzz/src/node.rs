@@ -160,7 +160,10 @@ impl Play {
         let victim = self.world.mesh.members[VICTIM].who.id();
         let header = Header::new(Kind::Channel, victim, self.world.insider.id());
         let identity = &self.world.insider.identity;
-        let Ok((mut session, first)) = Session::open(identity, &header, [9; 32]) else { return };
+        let Ok((mut session, first)) = Session::open(identity, identity.herd(), &header, [9; 32])
+        else {
+            return;
+        };
         let before = self.world.mesh.members[VICTIM].frames.len();
         self.frame(1, &[&header.to_bytes()[..], &first].concat());
         let answers = self.world.mesh.members[VICTIM].frames.split_off(before);

@@ -42,6 +42,7 @@ fn reply_objects(reply: &Reply, elapsed_us: u64, verbose: bool) -> Vec<Value> {
         Reply::Event(what) => vec![event(what)],
         Reply::Keys(keys) if keys.is_empty() => vec![key(None)],
         Reply::Keys(keys) => keys.iter().map(|info| key(Some(info))).collect(),
+        Reply::KeyText(text) => vec![json!({ "type": "key_text", "key": text })],
         Reply::Error(failure) => vec![error(failure)],
     }
 }
@@ -109,12 +110,15 @@ fn version(info: &VersionInfo) -> Value {
 
 /// Without a key, all is null: the herd is open.
 fn key(info: Option<&KeyInfo>) -> Value {
+    let lacking = info.and_then(|key| key.lacking.as_ref());
     json!({
         "type": "key",
         "fingerprint": info.map(|key| &key.fingerprint),
         "herd": info.map(|key| format!("{:016x}", key.herd)),
         "epoch": info.map(|key| key.epoch),
         "source": info.map(|key| &key.source),
+        "lacking": lacking.map(|lacking| &lacking.names),
+        "lacking_count": info.map(|_| lacking.map_or(0, |lacking| lacking.count)),
     })
 }
 
@@ -223,6 +227,7 @@ mod tests {
             Reply::Error(Failure::new(ErrorCode::NoAnswer, "5 s")),
             Reply::Keys(vec![KeyInfo::default()]),
             Reply::Keys(Vec::new()),
+            Reply::KeyText("herd1-x".into()),
         ]);
         let expected = [
             "elapsed_us from from_id type",
@@ -235,8 +240,9 @@ mod tests {
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",
-            "epoch fingerprint from from_id herd source type",
-            "epoch fingerprint from from_id herd source type",
+            "epoch fingerprint from from_id herd lacking lacking_count source type",
+            "epoch fingerprint from from_id herd lacking lacking_count source type",
+            "from from_id key type",
         ];
         assert_eq!(objects.iter().map(fields).collect::<Vec<_>>(), expected);
         assert_eq!(objects[1]["parent"], Value::Null);

@@ -5,7 +5,9 @@
 
 use crate::client::answers::Answer;
 use crate::wire::command::Scope;
-use crate::wire::info::{Event, EventKind, Hop, KeyInfo, NodeInfo, State, TraceRow, VersionInfo};
+use crate::wire::info::{
+    Event, EventKind, Hop, KeyInfo, Lacking, NodeInfo, State, TraceRow, VersionInfo,
+};
 use crate::wire::limits::NODES;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use std::fmt::Display;
@@ -31,6 +33,7 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
         Reply::Event(event) => event_line(event, verbose),
         Reply::Keys(keys) if keys.is_empty() => "no herd key: this herd is open\n".into(),
         Reply::Keys(keys) => keys.iter().map(key_line).collect(),
+        Reply::KeyText(text) => format!("{}\n", escape(text)),
         Reply::Error(_) => String::new(),
     }
 }
@@ -157,9 +160,16 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
 }
 
 fn key_line(key: &KeyInfo) -> String {
-    let KeyInfo { fingerprint, herd, epoch, source } = key;
+    let KeyInfo { fingerprint, herd, epoch, source, lacking } = key;
     let (fingerprint, source) = (escape(fingerprint), escape(source));
-    format!("key {fingerprint}, epoch {epoch}, herd {herd:016x}, from {source}\n")
+    let mut line = format!("key {fingerprint}, epoch {epoch}, herd {herd:016x}, from {source}");
+    if let Some(Lacking { count, names }) = lacking {
+        let more = count.saturating_sub(names.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = names.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", ");
+        line += &format!("; not held by {names}{more}");
+    }
+    line + "\n"
 }
 
 fn event_line(event: &Event, verbose: bool) -> String {

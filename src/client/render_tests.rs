@@ -135,8 +135,21 @@ fn short_answers() {
     assert_eq!(text(&answer(vec![Reply::Stopped]), false), "stopped\n");
     let forgotten = Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) };
     assert_eq!(text(&answer(vec![forgotten]), false), "vm 4 forgotten\n");
-    let key =
-        KeyInfo { fingerprint: "ab-cd".into(), herd: 0xab, epoch: 2, source: "/etc/key".into() };
+    let key = KeyInfo {
+        fingerprint: "ab-cd".into(),
+        herd: 0xab,
+        epoch: 2,
+        source: "/etc/key".into(),
+        ..KeyInfo::default()
+    };
+    let lacked = KeyInfo {
+        lacking: Some(Lacking { count: 3, names: vec!["a".into(), "b".into()] }),
+        ..key.clone()
+    };
+    assert_eq!(
+        text(&answer(vec![Reply::Keys(vec![lacked])]), false),
+        "key ab-cd, epoch 2, herd 00000000000000ab, from /etc/key; not held by a, b and 1 more\n"
+    );
     assert_eq!(
         text(&answer(vec![Reply::Keys(vec![key])]), false),
         "key ab-cd, epoch 2, herd 00000000000000ab, from /etc/key\n"

@@ -11,8 +11,6 @@ pub enum Argument {
     /// May be left out.
     Optional(&'static str),
     Needed(&'static str),
-    /// This very word.
-    Word(&'static str),
 }
 
 impl Argument {
@@ -21,7 +19,7 @@ impl Argument {
         match self {
             Argument::None => String::new(),
             Argument::Optional(word) => format!(" [{word}]"),
-            Argument::Needed(word) | Argument::Word(word) => format!(" {word}"),
+            Argument::Needed(word) => format!(" {word}"),
         }
     }
 }
@@ -40,6 +38,7 @@ pub enum All {
 /// One line of the table.
 #[derive(Debug)]
 pub struct Verb {
+    /// Or two, with a space between.
     pub word: &'static str,
     pub argument: Argument,
     pub all: All,
@@ -100,12 +99,36 @@ pub static VERBS: &[Verb] = &[
         command: |_| Command::Version,
     },
     Verb {
-        word: "key",
-        argument: Argument::Word("list"),
+        word: "key list",
+        argument: Argument::None,
         all: All::Everybody,
         remote: true,
-        help: "show the herd key in use; `key new` makes one, `key add` takes one",
+        help: "show the herd keys in use; `key new` makes one, `key add` takes one",
         command: |_| Command::Keys,
+    },
+    Verb {
+        word: "key rotate",
+        argument: Argument::None,
+        all: All::Refused("a new key spreads through the herd by itself"),
+        remote: false,
+        help: "make a new herd key, which every node gets",
+        command: |_| Command::Rotate,
+    },
+    Verb {
+        word: "key revoke",
+        argument: Argument::Needed("NODE"),
+        all: All::Refused("a new key spreads through the herd by itself"),
+        remote: false,
+        help: "shut a node out for good: a new key for all but it",
+        command: |node| Command::Revoke(node.unwrap_or_default()),
+    },
+    Verb {
+        word: "key show",
+        argument: Argument::None,
+        all: All::Refused("the key is the same for all"),
+        remote: false,
+        help: "print the newest herd key, secret, for `key add` on a new machine",
+        command: |_| Command::KeyText,
     },
     Verb {
         word: "forget",
@@ -127,6 +150,12 @@ pub static VERBS: &[Verb] = &[
 
 pub fn find(word: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.word == word)
+}
+
+/// The second words of the verbs that begin with this one.
+pub fn second_words(first: &str) -> Vec<&'static str> {
+    let words = VERBS.iter().filter_map(|verb| verb.word.split_once(' '));
+    words.filter(|(word, _)| *word == first).map(|(_, second)| second).collect()
 }
 
 /// The verb that was probably meant: at most two slips away, and nearer than its own length.

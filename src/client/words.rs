@@ -19,7 +19,17 @@ pub struct Asked {
 pub fn parse(words: &[String], verbatim: &[String]) -> Result<Asked, String> {
     let sorted = sort(words, verbatim)?;
     let mut rest = sorted.rest.into_iter();
-    let word = rest.next().ok_or("a VERB is missing")?;
+    let mut word = rest.next().ok_or("a VERB is missing")?;
+    let seconds = verbs::second_words(&word);
+    if !seconds.is_empty() {
+        let list: Vec<String> = seconds.iter().map(|second| format!("`{word} {second}`")).collect();
+        let second = rest.next().ok_or(format!("`{word}` wants a word: {}", list.join(", ")))?;
+        if !seconds.contains(&second.as_str()) {
+            let only = list.join(", ");
+            return Err(format!("`{word} {second}` can not be asked of a daemon, only {only}"));
+        }
+        word = format!("{word} {second}");
+    }
     let verb = verbs::find(&word).ok_or_else(|| unknown(&word))?;
     let argument = rest.next();
     check_argument(verb, argument.as_deref(), rest.next().as_deref())?;
@@ -99,10 +109,6 @@ fn check_argument(verb: &Verb, first: Option<&str>, second: Option<&str>) -> Res
         (Argument::None, Some(_), _) => Err(format!("`{word}` takes no argument")),
         (Argument::Needed(name), None | Some(""), _) => Err(format!("`{word}` wants a {name}")),
         (Argument::Optional(_), Some(""), _) => Err(format!("the NODE of `{word}` is empty")),
-        (Argument::Word(only), Some(other), _) if other != only => {
-            Err(format!("`{word} {other}` can not be asked of a daemon, only `{word} {only}`"))
-        }
-        (Argument::Word(only), None, _) => Err(format!("`{word}` wants a word: `{word} {only}`")),
         (_, _, Some(extra)) => Err(format!(
             "`{word}` takes one argument, `{extra}` is one too many (a name with a space is written in quotes)"
         )),
@@ -190,6 +196,9 @@ mod tests {
             ("key list", Scope::Here, Keys),
             ("remote X key list", node("X"), Keys),
             ("key list all", Scope::All, Keys),
+            ("key rotate", Scope::Here, Rotate),
+            ("key show", Scope::Here, KeyText),
+            ("key revoke vm_4", Scope::Here, Revoke("vm 4".into())),
         ];
         for (line, scope, command) in table {
             assert_eq!(read(line), Ok((scope, command)), "{line}");
@@ -238,7 +247,12 @@ mod tests {
             ("all forget X", "spreads"),
             ("key", "`key list`"),
             ("key new", "only `key list`"),
-            ("key list x", "`x` is one too many"),
+            ("key list x", "takes no argument"),
+            ("key rotate all", "leave `all` out"),
+            ("key rotate remote X", "only be asked of the local"),
+            ("key revoke", "wants a NODE"),
+            ("key revoke a b", "`b` is one too many"),
+            ("remote X key show", "only be asked of the local"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -220,6 +220,7 @@ pub enum Why {
     Join,
     Nat,
     Request,
+    Keys,
     Stream,
     Keep,
     Goodbye,

@@ -5,9 +5,8 @@ use crate::node::boundary::{Kept, Output};
 use crate::node::outbox::Notice;
 use crate::node::post::envelope;
 use crate::node::routes::Way;
-use crate::node::{Node, keeping};
+use crate::node::{Node, keeping, keys};
 use crate::wire::codec;
-use crate::wire::header::Kind;
 use crate::wire::hello::Intent;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -55,10 +54,9 @@ impl Node {
 
     fn send_to_former(&mut self, id: NodeId, way: Way, body: &Body) {
         let t = &mut self.t;
-        let header = t.own.header(Kind::Sealed, id);
         let random = t.random.random();
         let plain = codec::encode(&envelope(body, Vec::new(), None));
-        if let Some(bytes) = t.roster.seal_to_former(&header, random, &plain) {
+        if let Some(bytes) = t.roster.seal_to_former(id, &t.own, random, &plain) {
             t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }
     }
@@ -79,6 +77,8 @@ impl Node {
         let mut kept =
             Kept { start_counter: t.own.record.generation.start_counter(), ..Kept::default() };
         kept.entries.insert("identity".to_string(), secret.to_vec());
+        let (name, keys) = keys::entry(t.own.identity.ring());
+        kept.entries.insert(name, keys);
         let seed = t.random.random();
         let former: Vec<(NodeId, Record, Vec<u8>)> = t
             .roster

@@ -3,6 +3,7 @@
 //! member goes on for ever: that is what heals islands and long partitions.
 
 use crate::node::outbox::{Notice, Occasion};
+use crate::node::own::Own;
 use crate::node::planted::Bug;
 use crate::node::roster::Peer;
 use crate::node::routes::{Way, default_socket};
@@ -13,6 +14,7 @@ use crate::wire::header::{HEADER_BYTES, Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
+use crate::wire::key::HerdKey;
 use crate::wire::limits::{CONTACTS, HOMES};
 use crate::wire::record::Record;
 use crate::wire::refusal::{Echo, Outside};
@@ -286,15 +288,17 @@ impl Contacts {
         contact.next = t.now.plus_ms(contact.wait_ms);
         contact.wait_ms = (contact.wait_ms * 2).min(AGAIN_MOST_MS);
         contact.nonce = contact.nonce.wrapping_add(1);
+        let told = t.roster.get(contact.id).and_then(|peer| peer.record.told_keys());
+        let herd = key_to_try(&t.own, told, contact.unanswered).cloned();
         contact.unanswered += 1;
         let hello = hello(t, intent, contact.nonce);
-        let header = t.own.header(Kind::HelloQuestion, contact.id);
+        let header = t.own.header(herd.as_ref(), Kind::HelloQuestion, contact.id);
         let way = Way { address: at, socket: default_socket(&t.own) };
         let mut question = hello.question(&header);
         if t.own.has(Bug::NotPadded) {
             question.truncate(header.to_bytes().len() + codec::encode(&hello).len());
         }
-        let question = t.seal_hello(question);
+        let question = t.seal_hello(question, herd.as_ref());
         contact.echo = question[HEADER_BYTES..].first_chunk().copied();
         send(t, way, question);
     }
@@ -356,6 +360,15 @@ impl Contacts {
             t.own.count("refusals of nothing asked");
             return;
         };
+        // It may have missed our newest key, or we the first ones: each is tried once.
+        let untried = |contact: &&mut Contact| {
+            why == Outside::OtherKey && contact.unanswered < t.own.identity.ring().len() as u64
+        };
+        if let Some(contact) = self.contacts.get_mut(&at).filter(untried) {
+            contact.echo = None;
+            contact.next = t.now;
+            return;
+        }
         let text = format!("{at} {}", why.to_asker());
         self.said.retain(|_, (_, since)| t.now.ms_since(*since) < SAID_AGAIN_MS);
         let known = self.said.get(&at).is_some_and(|(said, _)| *said == why);
@@ -382,6 +395,20 @@ fn is_deserted(t: &Tables) -> bool {
     let lately = |at: Time| t.now.ms_since(at) < DESERTED_MS;
     let heard = t.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
     t.roster.is_empty() || (!heard && !lately(t.own.started))
+}
+
+/// The key of the herd for the next hello of several that are not answered: first the newest that is
+/// held there too as far as is known, then each other one, the newest first.
+fn key_to_try<'a>(own: &'a Own, told: Option<&str>, unanswered: u64) -> Option<&'a HerdKey> {
+    let ring = own.identity.ring();
+    let first = match told {
+        Some(_) => ring.common(told),
+        None => ring.newest(),
+    };
+    let others = ring.iter().map(|held| &held.key);
+    let others = others.filter(|key| first.is_none_or(|first| first.id() != key.id()));
+    let all: Vec<&HerdKey> = first.into_iter().chain(others).collect();
+    all.get(unanswered as usize % all.len().max(1)).copied()
 }
 
 pub fn hello(t: &Tables, intent: Intent, nonce: u64) -> Hello {

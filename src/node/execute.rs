@@ -1,5 +1,6 @@
 //! Commands carried out on this node: values in, values out.
 
+use crate::node::keys;
 use crate::node::outbox::Notice;
 use crate::node::roster::Peer;
 use crate::node::tables::Tables;
@@ -7,8 +8,10 @@ use crate::node::trace;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::command::Command;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Counter, KeyInfo, Limit, NodeInfo, State, VersionInfo};
-use crate::wire::limits::TABLE;
+use crate::wire::info::{Counter, KeyInfo, Lacking, Limit, NodeInfo, State, VersionInfo};
+use crate::wire::key::{FIRST_EPOCH, HerdKey};
+use crate::wire::keyring::{Held, read};
+use crate::wire::limits::{KEY_GRACE_S, KEYS, REVOKED, TABLE};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::rumor::Subject;
@@ -16,6 +19,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Rows in one part of a reply: some 150 bytes each, so that a part stays below its limit.
 const ROWS: usize = 64;
+
+const NO_KEY: &str = "this herd is open: `daust key new` makes a herd key";
 
 /// Carries out a command; gives the parts of the reply, at least one.
 pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
@@ -45,7 +50,21 @@ pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
             vec![Reply::Error(Failure::new(ErrorCode::Invalid, text))]
         }
         Command::Forget(text) => vec![forget(t, text)],
-        Command::Keys => vec![Reply::Keys(keys(t))],
+        Command::Keys => vec![Reply::Keys(key_infos(t))],
+        Command::Rotate if t.own.identity.ring().len() >= KEYS => {
+            let text = format!(
+                "limit of {KEYS} herd keys held reached: one more would shut out who is away; the \
+                 oldest is retired {} days after it was followed",
+                KEY_GRACE_S / (24 * 3_600)
+            );
+            vec![Reply::Error(Failure::new(ErrorCode::Limit, text))]
+        }
+        Command::Rotate => vec![rotate(t, &[])],
+        Command::Revoke(text) => vec![revoke(t, text)],
+        Command::KeyText => vec![match t.own.identity.herd() {
+            Some(key) => Reply::KeyText(key.to_text().to_string()),
+            None => Reply::Error(Failure::new(ErrorCode::Refused, NO_KEY)),
+        }],
     }
 }
 
@@ -139,14 +158,61 @@ fn version(t: &Tables) -> VersionInfo {
     }
 }
 
-fn keys(t: &Tables) -> Vec<KeyInfo> {
-    let key = t.own.identity.herd().map(|key| KeyInfo {
-        fingerprint: key.fingerprint(),
-        herd: key.herd(),
-        epoch: key.epoch(),
-        source: t.own.options.key_source.clone(),
-    });
-    key.into_iter().collect()
+/// The newest first; of each, who of those that live holds it as far as their records tell.
+fn key_infos(t: &Tables) -> Vec<KeyInfo> {
+    let file = t.own.options.key.as_ref().map(HerdKey::id);
+    let ring = t.own.identity.ring();
+    let info = |held: &Held| {
+        let lacks = |record: &Record| match record.told_keys() {
+            Some(told) => !read(told).contains(&held.id),
+            None => held.id.epoch != FIRST_EPOCH,
+        };
+        let peers = t.roster.iter().filter(|(id, _)| !ring.is_revoked(*id));
+        let lacking = peers.filter(|(_, peer)| peer.state != State::Left && lacks(&peer.record));
+        let mut lacking: Vec<String> = lacking.map(|(id, _)| t.name(id)).collect();
+        lacking.sort_by_cached_key(|name| trace::natural_key(name));
+        KeyInfo {
+            fingerprint: held.key.fingerprint(),
+            herd: held.key.herd(),
+            epoch: held.id.epoch,
+            source: match Some(held.id) == file {
+                true => t.own.options.key_source.clone(),
+                false => "rotation".to_string(),
+            },
+            lacking: (!lacking.is_empty()).then(|| Lacking {
+                count: lacking.len() as u64,
+                names: lacking.into_iter().take(ROWS).collect(),
+            }),
+        }
+    };
+    ring.iter().map(info).collect()
+}
+
+fn rotate(t: &mut Tables, revoked: &[NodeId]) -> Reply {
+    if keys::make(t, revoked) {
+        return Reply::Keys(key_infos(t));
+    }
+    Reply::Error(Failure::new(ErrorCode::Refused, NO_KEY))
+}
+
+fn revoke(t: &mut Tables, text: &str) -> Reply {
+    let ring = t.own.identity.ring();
+    match find(t, text) {
+        Ok(id) if id == t.own.id => {
+            let text = "a node can not shut itself out: ask another one";
+            Reply::Error(Failure::new(ErrorCode::Invalid, text))
+        }
+        Ok(id) if ring.is_revoked(id) => {
+            let text = format!("{} is shut out already", t.name(id));
+            Reply::Error(Failure::new(ErrorCode::Refused, text))
+        }
+        Ok(_) if ring.revoked().len() >= REVOKED => {
+            let text = format!("limit of {REVOKED} nodes shut out reached: begin a new herd");
+            Reply::Error(Failure::new(ErrorCode::Limit, text))
+        }
+        Ok(id) => rotate(t, &[id]),
+        Err(failure) => Reply::Error(failure),
+    }
 }
 
 fn forget(t: &mut Tables, text: &str) -> Reply {

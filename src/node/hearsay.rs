@@ -52,6 +52,9 @@ impl Members {
             return;
         };
         let id = peeked.id();
+        if t.own.is_shut_out(id) {
+            return;
+        }
         if id == t.own.id {
             self.own_record(t, &peeked, &signed);
             return;
@@ -122,6 +125,9 @@ impl Members {
 
     /// What a peer's list says of a node that was not heard here since this daemon started.
     pub fn hearsay(&mut self, t: &mut Tables, id: NodeId, state: State, age_ms: u64) {
+        if t.own.is_shut_out(id) {
+            return;
+        }
         // Two lists differ for ever if neither hears the node itself: it settles that.
         let lives = state == State::Alive && age_ms < REMEMBERED_MS;
         if lives && t.roster.get(id).is_some_and(|peer| peer.state == State::Down) {

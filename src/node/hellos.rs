@@ -3,6 +3,8 @@
 use crate::node::admission::Admission;
 use crate::node::contacts::{Contacts, hello, send};
 use crate::node::outbox::{Notice, Occasion};
+use crate::node::own::Own;
+use crate::node::pair::PairKeys;
 use crate::node::planted::Bug;
 use crate::node::roster::{Put, is_private};
 use crate::node::routes::Way;
@@ -13,10 +15,10 @@ use crate::wire::header::{Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
+use crate::wire::key::HerdKey;
 use crate::wire::limits::{HELLO_BYTES, PENDING_HELLOS, UNPROVED_MS};
 use crate::wire::record::Record;
 use crate::wire::refusal::Outside;
-use crate::wire::seal::SealKey;
 use crate::wire::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +26,7 @@ use std::net::{IpAddr, SocketAddr};
 struct Pending {
     record: Record,
     signed: Vec<u8>,
-    key: SealKey,
+    keys: PairKeys,
     until: Time,
 }
 
@@ -50,14 +52,19 @@ impl Hellos {
 
     /// A hello of this herd arrived: whoever made it holds the herd's key, if it has one.
     pub fn hello(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8], length: usize) {
-        let Some(plain) = t.own.open_hello(header, rest) else {
+        let Some((plain, herd)) = t.own.open_hello(header, rest) else {
             t.own.count("hellos under another herd key");
             return self.outsider(t, way, header, rest, length);
         };
-        match header.kind {
-            Kind::HelloAnswer => self.answer(t, way, header, &plain),
-            _ => self.question(t, way, header, &plain, length),
+        if header.kind == Kind::HelloAnswer {
+            return self.answer(t, way, header, &plain, herd.as_ref());
         }
+        let known = t.roster.contains(header.sender) || self.pending.contains_key(&header.sender);
+        if !known && !t.own.identity.ring().admits(header.epoch) {
+            t.own.count("hellos under an old herd key");
+            return self.outsider(t, way, header, rest, length);
+        }
+        self.question(t, way, header, &plain, length, herd.as_ref());
     }
 
     /// Somebody outside the herd: one who greets is told so, seldom, and nothing else. Nothing here
@@ -78,7 +85,10 @@ impl Hellos {
             t.own.count("refusals not sent at their limits");
             return;
         }
-        let why = Outside::of(header, t.own.identity.herd_and_epoch());
+        let why = match t.own.is_shut_out(header.sender) {
+            true => Outside::Revoked,
+            false => Outside::of(header, t.own.identity.herd_and_epoch()),
+        };
         if self.admission.may_say(t.now, way.address.ip()) {
             log::warn!(target: "hello", "{} {}", way.address, why.to_asked());
         }
@@ -88,7 +98,15 @@ impl Hellos {
     }
 
     /// A question arrived. The answer is never longer than the question.
-    fn question(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8], length: usize) {
+    fn question(
+        &mut self,
+        t: &mut Tables,
+        way: Way,
+        header: &Header,
+        rest: &[u8],
+        length: usize,
+        herd: Option<&HerdKey>,
+    ) {
         let is_for_us = [NodeId::ANYBODY, t.own.id].contains(&header.destination);
         // One that could not be awaited is not answered either: it greets again.
         let full =
@@ -122,9 +140,8 @@ impl Hellos {
             return;
         }
         let start = t.own.record.generation.start_counter();
-        let keys = record.keys();
-        let peer_start = record.generation.start_counter();
-        let Some(key) = t.own.identity.pair_key(start, &keys, peer_start) else { return };
+        let mut keys = PairKeys::default();
+        let Some(key) = keys.under(herd, &t.own.identity, start, &record) else { return };
         let known = t.roster.get(header.sender);
         let known_generation = self.above(t, &record);
         // Who asks for us by id knew us. Where we know nobody (the disk was lost, or died before our
@@ -134,13 +151,13 @@ impl Hellos {
         let refused = self.refusal(t, &question, way.address.ip(), is_known, header.destination);
         let answer =
             Hello { refused, known_generation, ..hello(t, question.intent, question.nonce) };
-        let reply = t.own.header(Kind::HelloAnswer, header.sender);
-        let bytes = t.seal_hello(answer.answer(&reply, &key));
+        let reply = t.own.header(herd, Kind::HelloAnswer, header.sender);
+        let bytes = t.seal_hello(answer.answer(&reply, key), herd);
         if bytes.len() <= length {
             send(t, way, bytes);
         }
         if refused.is_none() && known_generation.is_none() {
-            self.await_proof(t, record, question.record, key);
+            self.await_proof(t, record, question.record, keys);
         }
     }
 
@@ -160,10 +177,10 @@ impl Hellos {
             .map(|known| known.generation)
     }
 
-    fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, key: SealKey) {
+    fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, keys: PairKeys) {
         let id = record.id();
         let until = t.now.plus_ms(UNPROVED_MS);
-        self.pending.insert(id, Pending { record, signed, key, until });
+        self.pending.insert(id, Pending { record, signed, keys, until });
     }
 
     fn refusal(
@@ -201,8 +218,15 @@ impl Hellos {
     }
 
     /// An answer arrived.
-    fn answer(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
-        let Some((at, answer, record)) = self.check_answer(t, header, rest) else {
+    fn answer(
+        &mut self,
+        t: &mut Tables,
+        way: Way,
+        header: &Header,
+        rest: &[u8],
+        herd: Option<&HerdKey>,
+    ) {
+        let Some((at, answer, record)) = self.check_answer(t, header, rest, herd) else {
             t.own.count("forged");
             return;
         };
@@ -229,6 +253,7 @@ impl Hellos {
         t: &Tables,
         header: &Header,
         rest: &[u8],
+        herd: Option<&HerdKey>,
     ) -> Option<(SocketAddr, Hello, Record)> {
         let answer: Hello = codec::decode(rest).ok()?;
         let (at, expected) = self.contacts.asked(answer.nonce)?;
@@ -241,15 +266,16 @@ impl Hellos {
         let record = Record::open(t.own.options.suite, &answer.record).ok()?;
         let start = t.own.record.generation.start_counter();
         let peer_start = record.generation.start_counter();
-        let key = t.own.identity.pair_key(start, &record.keys(), peer_start)?;
+        let key = t.own.identity.pair_key(herd, start, &record.keys(), peer_start)?;
         (record.id() == header.sender && Hello::answer_is_authentic(header, rest, &key))
             .then_some((at, answer, record))
     }
 
     /// The life (start counter) that this datagram proves, if its sender greeted and waits for that.
-    pub fn proof(&self, header: &Header, rest: &[u8]) -> Option<u64> {
-        let pending = self.pending.get(&header.sender)?;
-        pending.key.open(header, rest)?;
+    pub fn proof(&mut self, own: &Own, header: &Header, rest: &[u8]) -> Option<u64> {
+        let pending = self.pending.get_mut(&header.sender)?;
+        let start = own.record.generation.start_counter();
+        pending.keys.open(header, rest, &own.identity, start, &pending.record)?;
         Some(pending.record.generation.start_counter())
     }
 

@@ -3,11 +3,12 @@
 use crate::node::boundary::Output;
 use crate::node::outbox::Channel;
 use crate::node::tables::Tables;
-use crate::wire::header::HEADER_BYTES;
+use crate::wire::header::{HEADER_BYTES, Header};
 use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::limits::CHANNEL_WINDOW_BYTES;
-use crate::wire::noise::Session;
+use crate::wire::noise::{Read, Session};
 use crate::wire::time::Time;
+use rand::RngExt;
 use std::collections::{BTreeMap, VecDeque};
 
 pub struct Link {
@@ -87,4 +88,16 @@ pub fn frame(
     bytes.extend_from_slice(&number.to_be_bytes());
     bytes.extend_from_slice(payload);
     t.out.output(Output::Frame { stream, bytes });
+}
+
+/// The called end of a session whose first message one of our keys opens, and what it replies.
+pub fn accept(t: &mut Tables, header: &Header, first: &[u8]) -> Option<(Session, Vec<u8>)> {
+    let seed = t.random.random();
+    t.own.identity.ring().fitting(header).into_iter().find_map(|herd| {
+        let mut session = Session::accept(&t.own.identity, herd, header, seed).ok()?;
+        match session.read(first) {
+            Ok(Read::Step { reply: Some(reply) }) => Some((session, reply)),
+            _ => None,
+        }
+    })
 }

@@ -8,7 +8,7 @@
 //! Noise message; the side that dialled the stream numbers its channels odd, the other even.
 
 use crate::node::boundary::{Closed, Output};
-use crate::node::link::{End, Link, frame};
+use crate::node::link::{End, Link, accept, frame};
 use crate::node::outbox::{Channel, Notice};
 use crate::node::tables::Tables;
 use crate::wire::header::{HEADER_BYTES, Header, Kind};
@@ -136,6 +136,19 @@ impl Links {
         }
     }
 
+    /// Who is shut out of the herd has no channel any more, nor a link.
+    pub fn shut_out(&mut self, t: &mut Tables, id: NodeId) {
+        let of = |link: &Link, number: &u32| link.ends[number].peer == id;
+        let channels = self.links.iter().flat_map(|(stream, link)| {
+            let numbers = link.ends.keys().filter(|number| of(link, number));
+            numbers.map(|number| Channel { stream: *stream, number: *number })
+        });
+        for channel in channels.collect::<Vec<_>>() {
+            self.close(t, channel);
+        }
+        self.moved(t, Some(id));
+    }
+
     /// The node whose link leads to `to`: itself, or the last unhidden one of its ancestors; our
     /// parent, where we do not see that one.
     pub(super) fn neighbour(&self, t: &Tables, to: NodeId) -> Option<NodeId> {
@@ -202,9 +215,11 @@ impl Links {
             t.own.count("channels refused at their limit");
             return;
         }
-        let header = t.own.header(Kind::Channel, to);
+        let herd = t.own.key_for(t.roster.get(to).map(|peer| &peer.record));
+        let header = t.own.header(herd, Kind::Channel, to);
         let seed = t.random.random();
-        let Ok((session, first)) = Session::open(&t.own.identity, &header, seed) else { return };
+        let session = Session::open(&t.own.identity, herd, &header, seed);
+        let Ok((session, first)) = session else { return };
         let number = link.number();
         link.ends.insert(number, End::new(to, session));
         self.sessions.insert(to, Channel { stream, number });
@@ -265,7 +280,7 @@ impl Links {
             return;
         };
         let Some(link) = self.links.get_mut(&channel.stream) else { return };
-        if !t.own.is_of_herd(&header) {
+        if !t.own.is_of_herd(&header) || t.own.is_shut_out(header.sender) {
             t.own.count("foreign herd");
             // One that nobody proved is ended as a whole.
             let number = if link.proved { channel.number } else { LINK };
@@ -284,14 +299,12 @@ impl Links {
             self.open_forward(t, channel, header, first);
             return;
         }
-        let seed = t.random.random();
-        let Ok(mut session) = Session::accept(&t.own.identity, &header, seed) else { return };
-        match session.read(first) {
-            Ok(Read::Step { reply: Some(reply) }) => {
+        match accept(t, &header, first) {
+            Some((session, reply)) => {
                 link.ends.insert(channel.number, End::new(header.sender, session));
                 frame(t, link, channel.stream, DATA, channel.number, &reply);
             }
-            _ => frame(t, link, channel.stream, CLOSE, channel.number, &[]),
+            None => frame(t, link, channel.stream, CLOSE, channel.number, &[]),
         }
     }
 

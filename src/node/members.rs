@@ -99,7 +99,8 @@ impl Members {
 
     /// This node lives, in the generation of its record.
     pub fn join(&mut self, t: &mut Tables, id: NodeId) {
-        let Some(peer) = t.roster.get(id) else { return };
+        let known = t.roster.get(id).filter(|_| !t.own.is_shut_out(id));
+        let Some(peer) = known else { return };
         let generation = peer.record.generation;
         t.roster.set_unheard(id, false);
         self.shared.borrow_mut().known.insert(id, generation);
@@ -149,6 +150,13 @@ impl Members {
         if let Some(peer) = t.roster.get_mut(id) {
             peer.end = Some(end);
         }
+    }
+
+    /// It was shut out of the herd: whatever generation others still hold to live is over.
+    pub fn shut_out(&mut self, t: &mut Tables, id: NodeId) {
+        let Some(peer) = t.roster.get(id) else { return };
+        let generation = peer.record.generation.max(self.held_alive(id).unwrap_or_default());
+        self.end(t, Subject { id, generation }, State::Down, "shut out of this herd");
     }
 
     pub(super) fn end(&mut self, t: &mut Tables, subject: Subject, state: State, reason: &str) {
@@ -360,6 +368,7 @@ impl Members {
 
     fn notice(&mut self, t: &mut Tables, notice: SwimNotice) {
         match notice {
+            SwimNotice::Up(id) if t.own.is_shut_out(id.node) => self.shut_out(t, id.node),
             SwimNotice::Up(id) => {
                 let config = configuration(self.engine.num_members());
                 let _ = self.engine.set_config(config);

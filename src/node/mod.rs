@@ -2,9 +2,9 @@
 //!
 //! [`Node::handle`] takes one input, [`Node::tick`] runs what is due, [`Node::poll`] gives what is
 //! to be carried out. Features (`members`, `votes`, `hellos`, `nat`, `homes`, `sync`, `links`,
-//! `relay`, `keeping`) change the tables and ask through the outbox; they never call each other.
-//! What one learns and another needs is a notice, and `notice` below is the one place where it
-//! is handed on.
+//! `relay`, `rotation`, `keeping`) change the tables and ask through the outbox; they never call
+//! each other. What one learns and another needs is a notice, and `notice` below is the one place
+//! where it is handed on.
 
 mod admission;
 mod ages;
@@ -12,6 +12,7 @@ mod answerer;
 mod boundary;
 mod clones;
 mod contacts;
+mod digest;
 mod execute;
 mod forwards;
 mod goodbye;
@@ -19,6 +20,7 @@ mod hearsay;
 mod hellos;
 mod homes;
 mod keeping;
+mod keys;
 mod link;
 mod links;
 mod members;
@@ -26,12 +28,14 @@ mod nat;
 mod news;
 mod outbox;
 mod own;
+mod pair;
 pub mod planted;
 mod post;
 mod relay;
 mod renewals;
 mod rights;
 mod roster;
+mod rotation;
 mod routes;
 mod swim;
 mod sync;
@@ -76,6 +80,7 @@ pub struct Node {
     sync: sync::Syncing,
     links: links::Links,
     relay: relay::Relay,
+    rotation: rotation::Rotation,
     answerer: answerer::Answerer,
     keeping: keeping::Keeping,
     goodbye: Option<Goodbye>,
@@ -91,7 +96,8 @@ impl Node {
         let mut secret = [0; 64];
         rand::Rng::fill_bytes(&mut random, &mut secret);
         let (identity, keep) = keeping::identity(&kept, secret, options.suite);
-        let identity = identity.in_herd(options.key.clone());
+        let unix_s = options.started_unix_s;
+        let identity = identity.in_herd(keys::restored(options.key.clone(), &kept, unix_s));
         let noise = random.random();
         let own = Own::new(identity, options, kept.start_counter, noise, now);
         let mut t = Tables {
@@ -117,6 +123,7 @@ impl Node {
             sync: sync::Syncing::new(now),
             links: Default::default(),
             relay: Default::default(),
+            rotation: rotation::Rotation::new(now),
             answerer: Default::default(),
             keeping,
             goodbye: None,
@@ -178,6 +185,7 @@ impl Node {
         self.sync.tick(t);
         self.links.tick(t);
         self.relay.tick(t);
+        self.rotation.tick(t);
         self.answerer.tick(t);
         self.keeping.tick(t);
         self.say_goodbye();
@@ -202,6 +210,7 @@ impl Node {
             (self.homes.deadline(), Why::Heartbeat),
             (self.links.deadline(), Why::Stream),
             (self.relay.deadline(), Why::Request),
+            (self.rotation.deadline(), Why::Keys),
             (self.keeping.deadline(), Why::Keep),
             (goodbye, Why::Goodbye),
         ];
@@ -333,6 +342,8 @@ impl Node {
             Body::Taken(taken) => self.taken(&taken),
             Body::Tell(Rumor::Verdict(verdict)) => self.verdict(verdict, true),
             Body::Tell(rumor) => self.members.rumor(t, rumor),
+            Body::KeyPull => self.rotation.asked(t, from, came.back()),
+            Body::Key(gift) => self.rotation.given(t, from, &gift),
             Body::Unsupported(body) => {
                 if let Some(number) = body.ask {
                     self.relay.unsupported(t, from, number);
@@ -371,18 +382,12 @@ impl Node {
                 self.relay.contact_failed(t, address, &failure);
             }
             Notice::Recorded(id) => {
+                self.rotation.told(t, id);
                 self.sync.learnt();
                 self.keeping.changed(t, id);
             }
             Notice::RecordChanged { id, rerouted, moved } => {
-                self.keeping.changed(t, id);
-                if moved {
-                    self.links.moved(t, Some(id));
-                    self.hellos.contacts.moved(t, id);
-                }
-                if rerouted {
-                    self.rerouted(id);
-                }
+                self.record_changed(id, rerouted, moved);
             }
             Notice::Missing { named_by } => self.sync.missing(t, named_by),
             Notice::OwnChanged => self.members.own_changed(t),
@@ -417,6 +422,7 @@ impl Node {
                 }
             }
             Notice::Forget(subject) => self.forget(subject),
+            Notice::Revoked(id) => self.shut_out(id),
             Notice::Stop => self.stop(),
             Notice::Parent(parent) => {
                 self.nat.judge_public(t);
@@ -445,23 +451,6 @@ impl Node {
         } else if self.members.down(t, subject, verdict.reason.text()) {
             self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
         }
-    }
-
-    fn rerouted(&mut self, id: NodeId) {
-        let t = &self.t;
-        let parent = t.roster.get(id).filter(|peer| peer.record.hidden);
-        let parent = parent.and_then(|peer| peer.record.parent);
-        let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
-        self.event(EventKind::Route, id, text);
-    }
-
-    fn ended(&mut self, id: NodeId, kind: EventKind) {
-        let t = &mut self.t;
-        self.relay.gone(t, id);
-        self.votes.forget(id);
-        self.keeping.changed(t, id);
-        let reason = t.roster.get(id).map(|peer| peer.reason.clone()).unwrap_or_default();
-        self.event(kind, id, reason);
     }
 
     fn event(&mut self, kind: EventKind, id: NodeId, text: String) {

@@ -3,7 +3,7 @@
 use crate::node::Node;
 use crate::node::outbox::Carry;
 use crate::wire::ids::NodeId;
-use crate::wire::info::State;
+use crate::wire::info::{EventKind, State};
 use crate::wire::message::{Body, Nonce, Sync};
 use crate::wire::record::Record;
 use crate::wire::rumor::{Rumor, Subject};
@@ -42,6 +42,7 @@ impl Node {
     /// A node proved itself: it lives, it is asked for what it knows, and others hear of it.
     pub(super) fn met(&mut self, id: NodeId, greeted: bool) {
         let t = &mut self.t;
+        self.rotation.told(t, id);
         self.members.join(t, id);
         let nonce = t.random.random();
         t.out.send(id, Body::Probe(Nonce { nonce }));
@@ -51,6 +52,42 @@ impl Node {
         if let Some(signed) = t.roster.get(id).map(|peer| peer.signed.clone()) {
             self.members.spread(t, &Rumor::Record(signed));
         }
+    }
+
+    pub(super) fn record_changed(&mut self, id: NodeId, rerouted: bool, moved: bool) {
+        let t = &mut self.t;
+        self.rotation.told(t, id);
+        self.keeping.changed(t, id);
+        if moved {
+            self.links.moved(t, Some(id));
+            self.hellos.contacts.moved(t, id);
+        }
+        if rerouted {
+            self.rerouted(id);
+        }
+    }
+
+    fn rerouted(&mut self, id: NodeId) {
+        let t = &self.t;
+        let parent = t.roster.get(id).filter(|peer| peer.record.hidden);
+        let parent = parent.and_then(|peer| peer.record.parent);
+        let text = parent.map(|parent| t.name(parent)).unwrap_or_default();
+        self.event(EventKind::Route, id, text);
+    }
+
+    pub(super) fn ended(&mut self, id: NodeId, kind: EventKind) {
+        let t = &mut self.t;
+        self.relay.gone(t, id);
+        self.votes.forget(id);
+        self.keeping.changed(t, id);
+        let reason = t.roster.get(id).map(|peer| peer.reason.clone()).unwrap_or_default();
+        self.event(kind, id, reason);
+    }
+
+    /// Nothing is said to it from now on, and nothing heard.
+    pub(super) fn shut_out(&mut self, id: NodeId) {
+        self.members.shut_out(&mut self.t, id);
+        self.links.shut_out(&mut self.t, id);
     }
 
     pub(super) fn forget(&mut self, subject: Subject) {

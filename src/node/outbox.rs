@@ -112,6 +112,8 @@ pub enum Notice {
     StartAbove(crate::wire::ids::Generation),
     /// A dead node is to be forgotten.
     Forget(Subject),
+    /// This node was shut out of the herd.
+    Revoked(NodeId),
     /// A local client waits for this node's word under this number: goodbye once it is sent.
     Stop,
     /// A parent was chosen or lost.

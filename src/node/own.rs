@@ -6,6 +6,7 @@ use crate::node::roster::is_private;
 use crate::wire::header::{Header, Kind};
 use crate::wire::hello;
 use crate::wire::ids::{Generation, Name, NodeId};
+use crate::wire::key::HerdKey;
 use crate::wire::limits::{ADDRESSES, RENEWAL_MS, UNDEAD_RENEWAL_MS};
 use crate::wire::record::Record;
 use crate::wire::seal::Identity;
@@ -52,7 +53,7 @@ impl Own {
         let id = identity.id();
         let keys = identity.public();
         let name = options.name.clone().unwrap_or_else(|| Name::fallback(id));
-        let record = Record {
+        let mut record = Record {
             agreement_key: keys.agreement,
             signing_key: keys.signing,
             generation: Generation::first(start_counter),
@@ -68,6 +69,7 @@ impl Own {
             homes: Vec::new(),
             attributes: Vec::new(),
         };
+        record.tell_keys(identity.ring().told());
         let signed = record.sign(&identity);
         let own = Own {
             identity,
@@ -91,24 +93,60 @@ impl Own {
         own
     }
 
-    /// The header of what this node sends.
-    pub fn header(&self, kind: Kind, destination: NodeId) -> Header {
-        let (herd, epoch) = self.identity.herd_and_epoch();
+    /// The header of what this node sends under this key of its herd.
+    pub fn header(&self, herd: Option<&HerdKey>, kind: Kind, destination: NodeId) -> Header {
+        let (herd, epoch) = herd.map_or((0, 0), |key| (key.herd(), key.epoch()));
         Header { herd, epoch, ..Header::new(kind, destination, self.id) }
     }
 
     /// Whether what bears this header comes from the same herd, as far as it says so itself.
     pub fn is_of_herd(&self, header: &Header) -> bool {
         let strange = self.has(Bug::OpenHelloTaken) && header.herd == 0;
-        (header.herd, header.epoch) == self.identity.herd_and_epoch() || strange
+        header.herd == self.identity.herd_and_epoch().0 || strange
     }
 
-    /// What a hello of this herd says after its header; None if it is of somebody without the key.
-    pub fn open_hello<'a>(&self, header: &Header, rest: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        match self.identity.herd().filter(|_| header.herd != 0) {
-            Some(key) => hello::open(header, rest, key, self.options.suite).map(Cow::Owned),
-            None => Some(Cow::Borrowed(rest)),
+    /// Whether this node was shut out of the herd.
+    pub fn is_shut_out(&self, id: NodeId) -> bool {
+        self.identity.ring().is_revoked(id) && !self.has(Bug::RevokedHeard)
+    }
+
+    /// What a hello of this herd says after its header, and the key it is sealed with; None if it is
+    /// of somebody who holds none of ours.
+    pub fn open_hello<'a>(
+        &self,
+        header: &Header,
+        rest: &'a [u8],
+    ) -> Option<(Cow<'a, [u8]>, Option<HerdKey>)> {
+        if self.has(Bug::OpenHelloTaken) && header.herd == 0 {
+            return Some((Cow::Borrowed(rest), self.identity.herd().cloned()));
         }
+        self.identity.ring().fitting(header).into_iter().find_map(|key| match key {
+            Some(key) => {
+                let plain = hello::open(header, rest, key, self.options.suite)?;
+                Some((Cow::Owned(plain), Some(key.clone())))
+            }
+            None => Some((Cow::Borrowed(rest), None)),
+        })
+    }
+
+    /// The key to seal with for the node of this record.
+    pub fn key_for(&self, record: Option<&Record>) -> Option<&HerdKey> {
+        let ring = self.identity.ring();
+        if self.has(Bug::KeySealsAtOnce) {
+            return ring.newest();
+        }
+        ring.common(record.and_then(Record::told_keys))
+    }
+
+    /// Says anew which keys of the herd this node holds; true if that is something new.
+    pub fn tell_keys(&mut self) -> bool {
+        let told = self.identity.ring().told();
+        self.change(|record| record.tell_keys(told))
+    }
+
+    /// Seconds since the epoch, by the clock at start.
+    pub fn unix_s(&self, now: Time) -> u64 {
+        self.options.started_unix_s + now.ms_since(self.started) / 1_000
     }
 
     /// An open herd where the world may look in is seldom meant.

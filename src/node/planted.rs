@@ -43,6 +43,16 @@ pub enum Bug {
     OpenHelloTaken,
     /// Whoever holds another key is told so as often as it asks.
     RefusedAlways,
+    /// A new herd key is not asked for.
+    KeyNotPulled,
+    /// What a node holds is sealed for by its newest key, whether the other has it or not.
+    KeySealsAtOnce,
+    /// Keys are not kept: a node that starts again has those of its file.
+    KeysNotKept,
+    /// A key made by who did not know whom to shut out stays.
+    NotRemade,
+    /// Who is shut out is heard all the same.
+    RevokedHeard,
 }
 
 /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.

@@ -58,6 +58,10 @@ impl Node {
         let way = Way { address: from, socket };
         match header.kind {
             Kind::Refusal => self.hellos.contacts.outside(t, &header, rest),
+            _ if t.own.is_shut_out(header.sender) => {
+                t.own.count("revoked nodes heard");
+                self.hellos.outsider(t, way, &header, rest, bytes.len());
+            }
             _ if !t.own.is_of_herd(&header) => {
                 t.own.count("foreign herd");
                 self.hellos.outsider(t, way, &header, rest, bytes.len());
@@ -104,7 +108,7 @@ impl Node {
     fn sealed(&mut self, way: Way, header: &Header, rest: &[u8]) {
         let t = &mut self.t;
         let id = header.sender;
-        let proof = self.hellos.proof(header, rest);
+        let proof = self.hellos.proof(&t.own, header, rest);
         let life = t.roster.get(id).map(|peer| peer.record.generation.start_counter());
         if proof.is_some() && proof != life {
             self.hellos.proved(t, id, way);
@@ -233,10 +237,11 @@ impl Node {
             letter.ages = ages(t, DATAGRAM_BYTES.saturating_sub(used));
         }
         let plain = codec::encode(&letter);
-        let header = t.own.header(Kind::Sealed, to);
+        let herd = t.own.key_for(t.roster.get(to).map(|peer| &peer.record));
+        let header = t.own.header(herd, Kind::Sealed, to);
         let random = t.random.random();
         let start = t.own.record.generation.start_counter();
-        if let Some((counter, key)) = t.roster.seal_with(to, &t.own.identity, start) {
+        if let Some((counter, key)) = t.roster.seal_with(to, herd, &t.own.identity, start) {
             let bytes = key.seal(&header, counter, random, &plain);
             t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }

@@ -24,6 +24,10 @@ pub fn refusal(t: &mut Tables, from: NodeId, command: &Command) -> Option<Failur
         accept: t.own.options.accept,
         open_public: t.own.options.open_public,
     };
+    if command.is_local() {
+        let text = "that is asked of a node by programs on its own machine only";
+        return Some(Failure::new(ErrorCode::Refused, text));
+    }
     let rank = command.rank();
     let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
     let why = why_not(&here, rank, source);

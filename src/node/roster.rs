@@ -3,9 +3,14 @@
 //! The engine under `members` decides who is alive; the roster remembers what it decided and
 //! decorates it. Nobody is forgotten by itself but the longest dead beyond a named limit.
 
-use crate::wire::header::Header;
+use crate::node::digest::digest_of;
+use crate::node::own::Own;
+use crate::node::pair::PairKeys;
+use crate::wire::header::{Header, Kind};
 use crate::wire::ids::{Name, NodeId};
 use crate::wire::info::State;
+use crate::wire::key::HerdKey;
+use crate::wire::keyring::Keyring;
 use crate::wire::limits::{NODES, REMEMBERED_DEAD};
 use crate::wire::record::Record;
 use crate::wire::rumor::{Rumor, Subject};
@@ -46,14 +51,14 @@ pub struct Peer {
     pub heard_by: NodeId,
     /// When it was last heard by this node itself.
     pub heard_here: Option<Time>,
-    key: Option<SealKey>,
+    keys: PairKeys,
     former: Option<Former>,
     window: ReplayWindow,
     counter: u64,
 }
 
 struct Former {
-    key: SealKey,
+    keys: PairKeys,
     window: ReplayWindow,
     record: Record,
     signed: Vec<u8>,
@@ -308,35 +313,52 @@ impl Roster {
         }
     }
 
-    /// The next counter and the key to seal a datagram to `id` with.
+    /// The next counter and the key to seal a datagram to `id` with, under this key of the herd.
     pub fn seal_with(
         &mut self,
         id: NodeId,
+        herd: Option<&HerdKey>,
         identity: &Identity,
         start_counter: u64,
     ) -> Option<(u64, &SealKey)> {
         let peer = self.peers.get_mut(&id)?;
         peer.counter += 1;
-        let counter = peer.counter;
-        peer.key(identity, start_counter).map(|key| (counter, key))
+        let key = peer.keys.under(herd, identity, start_counter, &peer.record)?;
+        Some((peer.counter, key))
     }
 
     /// Seals for a peer's former life, which still speaks.
     pub fn seal_to_former(
         &mut self,
-        header: &Header,
+        id: NodeId,
+        own: &Own,
         random: [u8; 16],
         plain: &[u8],
     ) -> Option<Vec<u8>> {
-        let former = self.peers.get_mut(&header.destination)?.former.as_mut()?;
+        let former = self.peers.get_mut(&id)?.former.as_mut()?;
         former.counter += 1;
-        Some(former.key.seal(header, former.counter, random, plain))
+        let identity = &own.identity;
+        let herd = identity.ring().common(former.record.told_keys());
+        let start = own.record.generation.start_counter();
+        let key = former.keys.under(herd, identity, start, &former.record)?;
+        let header = own.header(herd, Kind::Sealed, id);
+        Some(key.seal(&header, former.counter, random, plain))
+    }
+
+    /// Keys of the herd were retired.
+    pub fn keep_keys(&mut self, ring: &Keyring) {
+        for peer in self.peers.values_mut() {
+            peer.keys.keep(ring);
+            if let Some(former) = &mut peer.former {
+                former.keys.keep(ring);
+            }
+        }
     }
 
     /// Our own start counter changed: every shared key is another.
     pub fn renew_keys(&mut self, now: Time) {
         for peer in self.peers.values_mut() {
-            peer.key = None;
+            peer.keys = PairKeys::default();
             peer.window = ReplayWindow::default();
             peer.counter = peer.counter.max(now.0);
         }
@@ -358,14 +380,14 @@ impl Roster {
     ) -> Opened {
         let Some(peer) = self.peers.get_mut(&header.sender) else { return Opened::Forged };
         if let Some((counter, plain)) =
-            peer.key(identity, start_counter).and_then(|key| key.open(header, rest))
+            peer.keys.open(header, rest, identity, start_counter, &peer.record)
         {
             let new = peer.window.take(counter);
             return if new { Opened::Plain(plain) } else { Opened::Replayed(plain) };
         }
         let fresh = |former: &&mut Former| now.ms_since(former.since) < FORMER_KEY_MS;
         let Some(former) = peer.former.as_mut().filter(fresh) else { return Opened::Forged };
-        match former.key.open(header, rest) {
+        match former.keys.open(header, rest, identity, start_counter, &former.record) {
             Some((counter, plain)) if former.window.take(counter) => Opened::Former(plain),
             Some((_, plain)) => Opened::Replayed(plain),
             None => Opened::Forged,
@@ -387,7 +409,7 @@ impl Peer {
             known_order,
             heard_us: NEVER_US,
             heard_here: None,
-            key: None,
+            keys: PairKeys::default(),
             former: None,
             window: ReplayWindow::default(),
             // Above all counters an earlier entry for the same peer can have used.
@@ -406,8 +428,9 @@ impl Peer {
     }
 
     fn start_life(&mut self, now: Time) {
-        self.former = self.key.take().map(|key| Former {
-            key,
+        let keys = Some(std::mem::take(&mut self.keys)).filter(|keys| !keys.is_empty());
+        self.former = keys.map(|keys| Former {
+            keys,
             window: self.window,
             record: self.record.clone(),
             signed: self.signed.clone(),
@@ -439,14 +462,6 @@ impl Peer {
         let asked = self.former.as_ref().and_then(|former| former.challenge);
         asked.is_some_and(|(asked, _)| asked == nonce)
     }
-
-    fn key(&mut self, identity: &Identity, start_counter: u64) -> Option<&SealKey> {
-        if self.key.is_none() {
-            let start = self.record.generation.start_counter();
-            self.key = identity.pair_key(start_counter, &self.record.keys(), start);
-        }
-        self.key.as_ref()
-    }
 }
 
 fn unname(names: &mut BTreeMap<Name, BTreeSet<NodeId>>, name: &Name, id: NodeId) {
@@ -456,30 +471,6 @@ fn unname(names: &mut BTreeMap<Name, BTreeSet<NodeId>>, name: &Name, id: NodeId)
             names.remove(name);
         }
     }
-}
-
-/// Bits of a digest that count.
-const COUNT_BITS: u32 = 10;
-
-/// What one living node adds to a digest: a checksum, and below it 1, so that the sum counts, too.
-pub fn digest_of(id: NodeId, record: &Record) -> u64 {
-    stamp_sum(id, record) << COUNT_BITS | 1
-}
-
-/// Whether a list with the digest `other` has fewer nodes than one with `own`.
-pub fn is_shorter(other: u64, own: u64) -> bool {
-    other.wrapping_sub(own) << (u64::BITS - COUNT_BITS) >> (u64::BITS - 1) == 1
-}
-
-/// Four bytes that change whenever a record does.
-pub fn stamp_checksum(id: NodeId, record: &Record) -> u32 {
-    (stamp_sum(id, record) >> 32) as u32
-}
-
-fn stamp_sum(id: NodeId, record: &Record) -> u64 {
-    let sum = id.0 ^ record.generation.0.rotate_left(24) ^ record.sequence.rotate_left(48);
-    let sum = (sum ^ (sum >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (sum ^ (sum >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 pub fn is_link_local(address: IpAddr) -> bool {

@@ -1,12 +1,15 @@
 //! Keeping rosters equal: a joiner gets the whole list, and whoever notices by the checksum in
 //! arriving datagrams that its list differs for long asks for what it misses.
 
+use crate::node::digest::{is_shorter, stamp_checksum};
 use crate::node::outbox::{Carry, Channel};
-use crate::node::roster::{Peer, is_shorter, stamp_checksum};
+use crate::node::roster::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
+use crate::wire::info::State;
 use crate::wire::limits::{NODES, PART_BYTES};
 use crate::wire::message::{Body, Pull, Sync, SyncEntry};
+use crate::wire::record::Record;
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,6 +151,11 @@ impl Syncing {
             state: peer.state,
             age_ms: peer.age_ms(t.now),
         });
+        // Word of our own change may have been lost at a cut: nobody else can tell of it.
+        let own = own_line(t);
+        let outdated = have.iter().any(|told| told[..4] == own[..4] && told[4..7] != own[4..7]);
+        let own = SyncEntry { record: t.own.signed.clone(), state: State::Alive, age_ms: 0 };
+        let entries = entries.chain(outdated.then_some(own));
         bodies.extend(parts(entries, channel.is_some()).into_iter().map(Body::Sync));
         let unknown = have.iter().any(|told| is_unknown(t, told));
         for body in bodies {
@@ -203,8 +211,16 @@ fn line(id: NodeId, peer: &Peer) -> [u8; LINE_BYTES] {
 }
 
 fn as_living(id: NodeId, peer: &Peer) -> [u8; LINE_BYTES] {
+    line_of(id, &peer.record)
+}
+
+fn own_line(t: &Tables) -> [u8; LINE_BYTES] {
+    line_of(t.own.id, &t.own.record)
+}
+
+fn line_of(id: NodeId, record: &Record) -> [u8; LINE_BYTES] {
     let mut line = [0; LINE_BYTES];
     line[..4].copy_from_slice(&id.to_bytes()[..4]);
-    line[4..7].copy_from_slice(&stamp_checksum(id, &peer.record).to_be_bytes()[..3]);
+    line[4..7].copy_from_slice(&stamp_checksum(id, record).to_be_bytes()[..3]);
     line
 }

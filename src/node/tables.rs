@@ -1,12 +1,14 @@
 //! What every feature may read and change: the tables, the outbox, the time of this turn.
 
+use crate::node::digest::digest_of;
 use crate::node::outbox::Outbox;
 use crate::node::own::Own;
-use crate::node::roster::{Roster, digest_of};
+use crate::node::roster::Roster;
 use crate::node::routes::{Routes, Way};
 use crate::wire::hello;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
+use crate::wire::key::HerdKey;
 use crate::wire::limits::HOPS;
 use crate::wire::time::Time;
 use rand::RngExt;
@@ -59,8 +61,8 @@ impl Tables {
     }
 
     /// A hello as this herd sends it: as it is in an open one, sealed in a keyed one.
-    pub fn seal_hello(&mut self, hello: Vec<u8>) -> Vec<u8> {
-        match self.own.identity.herd() {
+    pub fn seal_hello(&mut self, hello: Vec<u8>, herd: Option<&HerdKey>) -> Vec<u8> {
+        match herd {
             Some(key) => {
                 let random = self.random.random();
                 hello::seal(&hello, key, self.own.options.suite, self.now.0, random)

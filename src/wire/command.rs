@@ -33,6 +33,15 @@ pub enum Command {
     /// The herd keys in use, without their secrets.
     #[n(9)]
     Keys,
+    /// Make the next herd key. Local only, as are the next two.
+    #[n(10)]
+    Rotate,
+    /// Shut this node out, named as on the command line, and make the next herd key.
+    #[n(11)]
+    Revoke(#[n(0)] String),
+    /// The newest herd key as text, for a new machine.
+    #[n(12)]
+    KeyText,
 }
 
 /// What a command does to the herd. Whoever may do one may do those before it, too.
@@ -79,8 +88,17 @@ impl Command {
             | Command::Version
             | Command::Watch
             | Command::Keys => Rank::Read,
-            Command::Stop | Command::Forget(_) => Rank::Operate,
+            Command::Stop
+            | Command::Forget(_)
+            | Command::Rotate
+            | Command::Revoke(_)
+            | Command::KeyText => Rank::Operate,
         }
+    }
+
+    /// Whether only programs on the node's own machine may ask for it. (`Watch` says so itself.)
+    pub fn is_local(&self) -> bool {
+        matches!(self, Command::Rotate | Command::Revoke(_) | Command::KeyText)
     }
 }
 

@@ -172,7 +172,7 @@ mod tests {
     fn the_largest_hello_fits_and_its_answer_is_no_longer() {
         let a = Identity::from_secret(&[1; 64], Suite::Real);
         let b = Identity::from_secret(&[2; 64], Suite::Real);
-        let key = a.pair_key(1, &b.public(), 1).unwrap();
+        let key = a.pair_key(a.herd(), 1, &b.public(), 1).unwrap();
         let hello = Hello {
             version_min: 255,
             version_max: 255,

@@ -135,9 +135,22 @@ pub struct KeyInfo {
     pub herd: u64,
     #[n(2)]
     pub epoch: u32,
-    /// The file it was read from.
+    /// The file it was read from, or how else it came.
     #[n(3)]
     pub source: String,
+    /// Who does not hold it; None: everybody does.
+    #[n(4)]
+    pub lacking: Option<Lacking>,
+}
+
+/// Nodes that do not hold a key.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct Lacking {
+    #[n(0)]
+    pub count: u64,
+    /// The shown names of the first of them.
+    #[n(1)]
+    pub names: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Encode, Decode)]

@@ -23,10 +23,21 @@ const PAYLOAD_BYTES: usize = 4 + 8 + 32;
 const SYMBOLS: usize = (PAYLOAD_BYTES + CHECKSUM_BYTES) * 8 / 5;
 const GROUP: usize = 5;
 /// The epoch of a herd's first key.
-const FIRST_EPOCH: u32 = 1;
+pub const FIRST_EPOCH: u32 = 1;
+
+const FINGERPRINT: &[u8] = b"herd key fingerprint v1";
 
 /// Why a text is no key that may go on in the next line.
 pub const NOT_WHOLE: &str = "it is no whole herd key: herd1- is followed by 16 groups of 5";
+
+/// Names one key of a herd: the greater one is the newer. Two nodes may make a key of one epoch at once;
+/// then the fingerprint decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct KeyId {
+    pub epoch: u32,
+    /// The first three bytes of the fingerprint.
+    pub sum: u32,
+}
 
 /// A herd's key of one epoch. Wiped when dropped; shown as its fingerprint only.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -35,20 +46,44 @@ pub struct HerdKey {
     herd: u64,
     #[zeroize(skip)]
     epoch: u32,
+    /// What its fingerprint begins with, at hand for each datagram.
+    #[zeroize(skip)]
+    sum: u32,
     secret: [u8; 32],
 }
 
 impl HerdKey {
+    fn new(herd: u64, epoch: u32, secret: [u8; 32]) -> HerdKey {
+        let mut key = HerdKey { herd, epoch, sum: 0, secret };
+        let sum = key.derive(FINGERPRINT);
+        key.sum = u32::from_be_bytes(*sum.first_chunk().expect("32 bytes")) >> 8;
+        key
+    }
+
     /// The first key of a new herd, from 40 random bytes.
     pub fn first(random: &[u8; 40]) -> HerdKey {
         let (herd, secret) = random.split_first_chunk::<8>().expect("40 bytes");
         let secret = secret.try_into().expect("the other 32");
         // Zero means an open herd.
-        HerdKey { herd: u64::from_be_bytes(*herd).max(1), epoch: FIRST_EPOCH, secret }
+        HerdKey::new(u64::from_be_bytes(*herd).max(1), FIRST_EPOCH, secret)
+    }
+
+    /// A key of the same herd, of this epoch.
+    pub fn of_epoch(&self, epoch: u32, secret: [u8; 32]) -> HerdKey {
+        HerdKey::new(self.herd, epoch, secret)
     }
 
     pub fn herd(&self) -> u64 {
         self.herd
+    }
+
+    /// For who is to hold it, sealed, and for the state directory.
+    pub fn secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.secret)
+    }
+
+    pub fn id(&self) -> KeyId {
+        KeyId { epoch: self.epoch, sum: self.sum }
     }
 
     pub fn epoch(&self) -> u32 {
@@ -57,7 +92,7 @@ impl HerdKey {
 
     /// What people compare; it gives nothing of the key away.
     pub fn fingerprint(&self) -> String {
-        let sum = self.derive(b"herd key fingerprint v1");
+        let sum = self.derive(FINGERPRINT);
         let groups: Vec<String> =
             sum[..8].chunks(2).map(|two| format!("{:02x}{:02x}", two[0], two[1])).collect();
         groups.join("-")
@@ -140,11 +175,8 @@ impl FromStr for HerdKey {
         }
         let (epoch, rest) = payload.split_first_chunk::<4>().ok_or(damaged)?;
         let (herd, secret) = rest.split_first_chunk::<8>().ok_or(damaged)?;
-        let key = HerdKey {
-            herd: u64::from_be_bytes(*herd),
-            epoch: u32::from_be_bytes(*epoch),
-            secret: secret.try_into().map_err(|_| damaged)?,
-        };
+        let secret = secret.try_into().map_err(|_| damaged)?;
+        let key = HerdKey::new(u64::from_be_bytes(*herd), u32::from_be_bytes(*epoch), secret);
         // Both are zero in the header of an open herd.
         if key.herd == 0 || key.epoch == 0 { Err(damaged) } else { Ok(key) }
     }
@@ -166,11 +198,8 @@ mod tests {
     }
 
     fn any_key() -> impl Strategy<Value = HerdKey> {
-        (any::<[u8; 32]>(), 1..u64::MAX, 1..u32::MAX).prop_map(|(secret, herd, epoch)| HerdKey {
-            herd,
-            epoch,
-            secret,
-        })
+        (any::<[u8; 32]>(), 1..u64::MAX, 1..u32::MAX)
+            .prop_map(|(secret, herd, epoch)| HerdKey::new(herd, epoch, secret))
     }
 
     /// What a character means where letters and digits are looked alike.
@@ -248,10 +277,7 @@ mod tests {
             let error = text.parse::<HerdKey>().unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        for zero in [
-            HerdKey { herd: 0, epoch: 1, secret: [1; 32] },
-            HerdKey { herd: 1, epoch: 0, secret: [1; 32] },
-        ] {
+        for zero in [HerdKey::new(0, 1, [1; 32]), HerdKey::new(1, 0, [1; 32])] {
             assert!(zero.to_text().parse::<HerdKey>().unwrap_err().contains("damaged"));
         }
     }
@@ -270,9 +296,13 @@ mod tests {
     #[test]
     fn each_use_has_a_secret_of_its_own() {
         let key = HerdKey::first(&[1; 40]);
-        let later = HerdKey { epoch: 2, ..key.clone() };
+        let later = key.of_epoch(2, key.secret);
         assert!(key.for_pairs() != key.for_channels() && *key.for_pairs() != key.secret);
         assert_ne!(key.for_pairs(), later.for_pairs());
+        assert!(
+            key.id() < later.id()
+                && key.fingerprint().starts_with(&format!("{:06x}", key.id().sum)[..4])
+        );
         let (one, other) = (key.for_hellos(Suite::Real), later.for_hellos(Suite::Real));
         assert!(one.mac_matches(b"a", &one.mac(b"a")) && !one.mac_matches(b"a", &other.mac(b"a")));
     }

@@ -93,6 +93,14 @@ pub const ATTRIBUTES: usize = 8;
 pub const ATTRIBUTE_BYTES: usize = 64;
 /// Bytes of a signed record.
 pub const RECORD_BYTES: usize = 700;
+/// Keys of one herd that a node holds at once; the oldest goes first.
+pub const KEYS: usize = 4;
+/// How long a key is held after a newer one came, seconds.
+pub const KEY_GRACE_S: u64 = 7 * 24 * 3_600;
+/// How many epochs after our newest key one that another node hands over may be.
+pub const KEY_EPOCHS_AHEAD: u32 = 1_024;
+/// Nodes shut out of a herd that are remembered.
+pub const REVOKED: usize = 64;
 /// Control clients connected at once.
 pub const CLIENTS: usize = 64;
 /// How long a control client may ask nothing while others wait for its place, milliseconds.
@@ -186,6 +194,10 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("attributes", ATTRIBUTES as u64, ""),
     ("attribute", ATTRIBUTE_BYTES as u64, "bytes"),
     ("record", RECORD_BYTES as u64, "bytes"),
+    ("herd keys held", KEYS as u64, ""),
+    ("herd key grace", KEY_GRACE_S, "s"),
+    ("herd key epochs ahead", KEY_EPOCHS_AHEAD as u64, ""),
+    ("revoked nodes", REVOKED as u64, ""),
     ("control clients", CLIENTS as u64, ""),
     ("silent client", CLIENT_SILENT_MS, "ms"),
     ("client buffer", CLIENT_BUFFER_BYTES as u64, "bytes"),

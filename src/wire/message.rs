@@ -9,6 +9,7 @@ use crate::wire::codec;
 use crate::wire::command::Command;
 use crate::wire::ids::Generation;
 use crate::wire::info::State;
+use crate::wire::keyring::Gift;
 use crate::wire::reply::Reply;
 use crate::wire::rumor::{Reason, Rumor, Subject};
 use minicbor::{Decode, Encode};
@@ -62,6 +63,9 @@ pub enum Body {
     Tell(Rumor),
     /// The answer to a body the sender does not know.
     Unsupported(Unsupported),
+    /// Hand me your newest herd key: your record tells of one that I do not hold.
+    KeyPull,
+    Key(Gift),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -217,6 +221,8 @@ impl Body {
             Body::Taken(_) => 16,
             Body::Tell(_) => 17,
             Body::Unsupported(_) => 18,
+            Body::KeyPull => 112,
+            Body::Key(_) => 113,
         }
     }
 
@@ -239,6 +245,8 @@ impl Body {
             Body::Taken(body) => codec::encode(body),
             Body::Tell(body) => codec::encode(body),
             Body::Unsupported(body) => codec::encode(body),
+            Body::KeyPull => Vec::new(),
+            Body::Key(body) => codec::encode(body),
         }
     }
 
@@ -263,6 +271,8 @@ impl Body {
             16 => codec::decode(bytes).map(Body::Taken),
             17 => codec::decode(bytes).map(Body::Tell),
             18 => codec::decode(bytes).map(Body::Unsupported),
+            112 => Ok(Body::KeyPull),
+            113 => codec::decode(bytes).map(Body::Key),
             _ => return None,
         })
     }
@@ -318,6 +328,8 @@ impl Ages {
 mod tests {
     use super::*;
     use crate::wire::ids::NodeId;
+    use crate::wire::key::HerdKey;
+    use crate::wire::keyring::Keyring;
 
     fn all() -> Vec<Body> {
         let nonce = Nonce { nonce: 7 };
@@ -348,6 +360,8 @@ mod tests {
             Body::Taken(Taken { record: vec![1] }),
             Body::Tell(Rumor::Forget { id: NodeId(1), generation: Generation(2) }),
             Body::Unsupported(Unsupported { number: 99, ask: None }),
+            Body::KeyPull,
+            Body::Key(Keyring::from(Some(HerdKey::first(&[1; 40]))).gift().unwrap()),
         ]
     }
 
@@ -358,7 +372,7 @@ mod tests {
             assert!(numbers.insert(body.number()));
             assert_eq!(Body::decode(body.number(), &body.encode()), Some(Ok(body)));
         }
-        assert_eq!(numbers.len(), 18);
+        assert_eq!(numbers.len(), 20);
         assert_eq!(Body::decode(99, b""), None);
     }
 

@@ -12,6 +12,7 @@ pub mod hello;
 pub mod ids;
 pub mod info;
 pub mod key;
+pub mod keyring;
 pub mod limits;
 pub mod message;
 pub mod noise;

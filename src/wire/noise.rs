@@ -47,20 +47,26 @@ pub enum Read {
 }
 
 impl Session {
-    /// The end that opens the channel, and its first message. `seed` makes the ephemeral key.
+    /// The end that opens the channel, under a key of the herd, and its first message. `seed` makes the ephemeral key.
     pub fn open(
         identity: &Identity,
+        herd: Option<&HerdKey>,
         header: &Header,
         seed: [u8; 32],
     ) -> Result<(Session, Vec<u8>), String> {
-        let mut state = builder(seed, header, identity, |b| b.build_initiator())?;
+        let mut state = builder(seed, header, identity, herd, |b| b.build_initiator())?;
         let first = write(&mut state)?;
         Ok((Session { state: State::Shaking(Box::new(state)) }, first))
     }
 
     /// The end that is called.
-    pub fn accept(identity: &Identity, header: &Header, seed: [u8; 32]) -> Result<Session, String> {
-        let state = builder(seed, header, identity, |b| b.build_responder())?;
+    pub fn accept(
+        identity: &Identity,
+        herd: Option<&HerdKey>,
+        header: &Header,
+        seed: [u8; 32],
+    ) -> Result<Session, String> {
+        let state = builder(seed, header, identity, herd, |b| b.build_responder())?;
         Ok(Session { state: State::Shaking(Box::new(state)) })
     }
 
@@ -128,9 +134,10 @@ fn builder(
     seed: [u8; 32],
     header: &Header,
     identity: &Identity,
+    herd: Option<&HerdKey>,
     build: impl FnOnce(Builder) -> Result<HandshakeState, snow::Error>,
 ) -> Result<HandshakeState, String> {
-    let shared = identity.herd().map(HerdKey::for_channels);
+    let shared = herd.map(HerdKey::for_channels);
     let pattern = if shared.is_some() { KEYED_PATTERN } else { OPEN_PATTERN };
     let params: NoiseParams = pattern.parse().map_err(text)?;
     let resolver: BoxedCryptoResolver = Box::new(Seeded { seed });
@@ -190,8 +197,8 @@ mod tests {
     /// How far a caller and the one it calls come: messages understood, of three.
     fn understood(a: &Identity, b: &Identity) -> usize {
         let header = Header::new(Kind::Channel, b.id(), a.id());
-        let (mut caller, first) = Session::open(a, &header, [1; 32]).unwrap();
-        let mut called = Session::accept(b, &header, [2; 32]).unwrap();
+        let (mut caller, first) = Session::open(a, a.herd(), &header, [1; 32]).unwrap();
+        let mut called = Session::accept(b, b.herd(), &header, [2; 32]).unwrap();
         let Ok(Read::Step { reply: Some(second) }) = called.read(&first) else { return 0 };
         let Ok(Read::Opened { reply: Some(third), .. }) = caller.read(&second) else { return 1 };
         2 + usize::from(called.read(&third).is_ok())
@@ -216,8 +223,8 @@ mod tests {
         let a = Identity::from_secret(&[1; 64], Suite::Real);
         let b = Identity::from_secret(&[2; 64], Suite::Real);
         let header = Header::new(Kind::Channel, b.id(), a.id());
-        let (mut caller, first) = Session::open(&a, &header, [1; 32]).unwrap();
-        let mut called = Session::accept(&b, &header, [2; 32]).unwrap();
+        let (mut caller, first) = Session::open(&a, a.herd(), &header, [1; 32]).unwrap();
+        let mut called = Session::accept(&b, b.herd(), &header, [2; 32]).unwrap();
         let Read::Step { reply: Some(second) } = called.read(&first).unwrap() else { panic!() };
         let Read::Opened { agreement_key, reply: Some(third) } = caller.read(&second).unwrap()
         else {
@@ -233,9 +240,9 @@ mod tests {
         assert!(called.read(&sealed).is_err(), "a replayed message is refused");
         assert!(called.read(b"").is_err(), "and the session is broken then");
         let other = Header::new(Kind::Channel, a.id(), b.id());
-        let mut elsewhere = Session::accept(&b, &other, [3; 32]).unwrap();
+        let mut elsewhere = Session::accept(&b, b.herd(), &other, [3; 32]).unwrap();
         let Ok(Read::Step { reply: Some(answer) }) = elsewhere.read(&first) else { panic!() };
-        let (mut again, _) = Session::open(&a, &header, [1; 32]).unwrap();
+        let (mut again, _) = Session::open(&a, a.herd(), &header, [1; 32]).unwrap();
         assert!(again.read(&answer).is_err(), "the header is part of the handshake");
     }
 }

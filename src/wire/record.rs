@@ -10,6 +10,8 @@ use std::net::IpAddr;
 
 /// An attribute: the id of the node that this one was a copy of. Gone with the next start.
 const COPY_OF: &str = "copy of";
+/// An attribute: epochs and fingerprints of the herd keys that it holds, the newest first.
+const KEYS_HELD: &str = "keys";
 
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Record {
@@ -67,6 +69,17 @@ impl Record {
 
     pub fn set_copy_of(&mut self, original: NodeId) {
         self.attributes.push((COPY_OF.to_string(), original.to_string()));
+    }
+
+    /// The keys of its herd that it holds, as [`Keyring`](crate::wire::keyring::Keyring) tells them.
+    pub fn told_keys(&self) -> Option<&str> {
+        let told = self.attributes.iter().find(|(key, _)| key == KEYS_HELD);
+        told.map(|(_, keys)| keys.as_str())
+    }
+
+    pub fn tell_keys(&mut self, told: Option<String>) {
+        self.attributes.retain(|(key, _)| key != KEYS_HELD);
+        self.attributes.extend(told.map(|keys| (KEYS_HELD.to_string(), keys)));
     }
 
     /// Later is greater: a newer record of one node replaces the older.

@@ -28,6 +28,8 @@ pub enum Outside {
     OtherKey,
     /// The asked herd is open, the asker has a key.
     OpenHerd,
+    /// The asker was shut out of this herd.
+    Revoked,
     /// A reason that only a newer program knows.
     Other,
 }
@@ -62,6 +64,11 @@ impl Outside {
                 "is in an open herd, and this node has a herd key: start daustd there with \
                  --key-file FILE and this herd's key"
             }
+            Outside::Revoked => {
+                "is in the herd of this node, which shut this node out (`daust key revoke`): if \
+                 it is to come back, give it a new identity (an empty state directory) and the \
+                 herd's newest key"
+            }
             Outside::Other => "refuses, for a reason that only its newer program knows",
         }
     }
@@ -73,6 +80,7 @@ impl Outside {
             Outside::OtherHerd => "greets with the key of another herd and is refused",
             Outside::OtherKey => "greets with a wrong key of this herd and is refused",
             Outside::OpenHerd => "greets with a herd key, which this open herd has not; refused",
+            Outside::Revoked => "greets though it was shut out of this herd, and is refused",
             Outside::Other => "greets and is refused",
         }
     }
@@ -86,6 +94,7 @@ impl Outside {
             Outside::OtherHerd => 1,
             Outside::OtherKey => 2,
             Outside::OpenHerd => 3,
+            Outside::Revoked => 4,
             Outside::Other => u8::MAX,
         };
         let echo: &Echo = rest.first_chunk()?;
@@ -100,6 +109,7 @@ impl Outside {
             1 => Outside::OtherHerd,
             2 => Outside::OtherKey,
             3 => Outside::OpenHerd,
+            4 => Outside::Revoked,
             _ => Outside::Other,
         };
         Some((*echo, why))
@@ -119,6 +129,7 @@ mod tests {
             Outside::OtherHerd,
             Outside::OtherKey,
             Outside::OpenHerd,
+            Outside::Revoked,
             Outside::Other,
         ];
         for why in all {

@@ -43,6 +43,9 @@ pub enum Reply {
     /// None: the herd is open.
     #[n(9)]
     Keys(#[n(0)] Vec<KeyInfo>),
+    /// The text of a herd key: secret.
+    #[n(10)]
+    KeyText(#[n(0)] String),
 }
 
 /// What went wrong: a code for programs, a sentence for people that names the cause and, where

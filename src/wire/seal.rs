@@ -10,6 +10,7 @@
 use crate::wire::header::{HEADER_BYTES, Header};
 use crate::wire::ids::NodeId;
 use crate::wire::key::HerdKey;
+use crate::wire::keyring::Keyring;
 use blake2::{Blake2s256, Blake2sMac, Digest, digest::Mac};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce, aead::AeadInPlace};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
@@ -41,9 +42,9 @@ pub struct Identity {
     suite: Suite,
     #[zeroize(skip)]
     public: PublicKeys,
-    /// None in an open herd. It wipes itself.
+    /// Empty in an open herd. It wipes itself.
     #[zeroize(skip)]
-    herd: Option<HerdKey>,
+    ring: Keyring,
 }
 
 /// A node's public keys; its id is a hash of them.
@@ -81,23 +82,32 @@ impl Identity {
                 signing: fast::wide(&[&signing]),
             },
         };
-        Identity { agreement, signing, suite, public, herd: None }
+        Identity { agreement, signing, suite, public, ring: Keyring::default() }
     }
 
-    /// The same node in the herd of this key, or in an open one.
-    pub fn in_herd(self, herd: Option<HerdKey>) -> Identity {
+    /// The same node in the herd of these keys, or in an open one.
+    pub fn in_herd(self, keys: impl Into<Keyring>) -> Identity {
         let mut identity = self;
-        identity.herd = herd;
+        identity.ring = keys.into();
         identity
     }
 
+    pub fn ring(&self) -> &Keyring {
+        &self.ring
+    }
+
+    pub fn ring_mut(&mut self) -> &mut Keyring {
+        &mut self.ring
+    }
+
+    /// The newest key of its herd; None: the herd is open.
     pub fn herd(&self) -> Option<&HerdKey> {
-        self.herd.as_ref()
+        self.ring.newest()
     }
 
     /// Herd id and epoch as the outer header names them.
     pub fn herd_and_epoch(&self) -> (u64, u32) {
-        self.herd.as_ref().map_or((0, 0), |key| (key.herd(), key.epoch()))
+        self.herd().map_or((0, 0), |key| (key.herd(), key.epoch()))
     }
 
     /// The 64 bytes to keep in the state directory.
@@ -133,9 +143,15 @@ impl Identity {
         }
     }
 
-    /// The key this node shares with `peer`, for these two lives. None if the peer's public key
-    /// is one of the few points that would give every node the same secret.
-    pub fn pair_key(&self, own_start: u64, peer: &PublicKeys, peer_start: u64) -> Option<SealKey> {
+    /// The key this node shares with `peer`, for these two lives, under a key of their herd. None if
+    /// the peer's public key is one of the few points that would give every node the same secret.
+    pub fn pair_key(
+        &self,
+        herd: Option<&HerdKey>,
+        own_start: u64,
+        peer: &PublicKeys,
+        peer_start: u64,
+    ) -> Option<SealKey> {
         let shared = match self.suite {
             Suite::Real => {
                 let secret = StaticSecret::from(self.agreement);
@@ -161,7 +177,7 @@ impl Identity {
             hash.update(id.to_bytes());
             hash.update(start.to_be_bytes());
         }
-        match &self.herd {
+        match herd {
             Some(herd) => hash.update(*herd.for_pairs()),
             None => hash.update([0; 32]),
         }
@@ -349,16 +365,17 @@ mod tests {
     fn both_ends_have_the_same_key_and_no_other_life_has() {
         let (a, b) = pair();
         let header = Header::new(Kind::Sealed, b.id(), a.id());
-        let sealed = a.pair_key(1, &b.public(), 5).unwrap().seal(&header, 9, [3; 16], b"word");
+        let sealed =
+            a.pair_key(a.herd(), 1, &b.public(), 5).unwrap().seal(&header, 9, [3; 16], b"word");
         assert_eq!(sealed.len(), OVERHEAD_BYTES + 4);
         let (parsed, rest) = Header::parse(&sealed).unwrap();
-        let key = b.pair_key(5, &a.public(), 1).unwrap();
+        let key = b.pair_key(b.herd(), 5, &a.public(), 1).unwrap();
         assert_eq!(key.open(&parsed, rest), Some((9, b"word".to_vec())));
         let hopped = Header { hops: 4, ..parsed };
         assert!(key.open(&hopped, rest).is_some(), "hops are not sealed");
         let turned = Header { destination: a.id(), ..parsed };
         assert!(key.open(&turned, rest).is_none());
-        assert!(b.pair_key(5, &a.public(), 2).unwrap().open(&parsed, rest).is_none());
+        assert!(b.pair_key(b.herd(), 5, &a.public(), 2).unwrap().open(&parsed, rest).is_none());
         for at in 0..rest.len() {
             let mut bent = rest.to_vec();
             bent[at] ^= 1;
@@ -375,9 +392,10 @@ mod tests {
         let header = Header::new(Kind::Sealed, b.id(), a.id());
         let (one, other) = (HerdKey::first(&[1; 40]), HerdKey::first(&[2; 40]));
         let open = |a: &Identity, b: &Identity| {
-            let sealed = a.pair_key(1, &b.public(), 5).unwrap().seal(&header, 9, [3; 16], b"word");
+            let sealed =
+                a.pair_key(a.herd(), 1, &b.public(), 5).unwrap().seal(&header, 9, [3; 16], b"word");
             let (parsed, rest) = Header::parse(&sealed).unwrap();
-            b.pair_key(5, &a.public(), 1).unwrap().open(&parsed, rest).is_some()
+            b.pair_key(b.herd(), 5, &a.public(), 1).unwrap().open(&parsed, rest).is_some()
         };
         let (in_one, in_other) =
             (b.clone().in_herd(Some(one.clone())), b.clone().in_herd(Some(other)));
@@ -394,8 +412,8 @@ mod tests {
         assert!(!verify(Suite::Real, &a.public(), b"veto", &signature));
         assert!(!verify(Suite::Real, &b.public(), b"vote", &signature));
         assert!(!verify(Suite::Real, &a.public(), b"vote", &signature[..63]));
-        let key = a.pair_key(1, &b.public(), 1).unwrap();
-        let tag = b.pair_key(1, &a.public(), 1).unwrap().mac(b"answer");
+        let key = a.pair_key(a.herd(), 1, &b.public(), 1).unwrap();
+        let tag = b.pair_key(b.herd(), 1, &a.public(), 1).unwrap().mac(b"answer");
         assert!(key.mac_matches(b"answer", &tag));
         assert!(!key.mac_matches(b"answes", &tag));
         assert!(!key.mac_matches(b"answer", &tag[..15]));
@@ -405,7 +423,7 @@ mod tests {
     fn low_order_points_give_no_key() {
         let (a, b) = pair();
         let zero = PublicKeys { agreement: [0; 32], ..b.public() };
-        assert!(a.pair_key(1, &zero, 1).is_none());
+        assert!(a.pair_key(a.herd(), 1, &zero, 1).is_none());
     }
 
     #[test]

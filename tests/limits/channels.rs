@@ -45,7 +45,8 @@ impl Neighbour {
         let victim = self.mesh.members[VICTIM].who.id();
         let header = Header::new(Kind::Channel, victim, self.who.id());
         let seed = [channel as u8; 32];
-        let (mut session, first) = Session::open(&self.who.identity, &header, seed).unwrap();
+        let (mut session, first) =
+            Session::open(&self.who.identity, self.who.identity.herd(), &header, seed).unwrap();
         let answer = self.frame(OPEN, channel, &[&header.to_bytes()[..], &first].concat());
         let second = answer.iter().find(|(kind, _)| *kind == DATA)?;
         let Ok(Read::Opened { reply: Some(third), .. }) = session.read(&second.1) else {

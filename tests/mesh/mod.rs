@@ -52,7 +52,9 @@ impl Who {
 
     pub fn key_with(&self, other: &Who) -> SealKey {
         let keys = other.identity.public();
-        self.identity.pair_key(self.start_counter, &keys, other.start_counter).expect("a key")
+        self.identity
+            .pair_key(self.identity.herd(), self.start_counter, &keys, other.start_counter)
+            .expect("a key")
     }
 
     /// A whole sealed datagram with this plain text.

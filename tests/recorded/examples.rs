@@ -120,6 +120,7 @@ fn replies() -> Vec<Reply> {
             herd: u64::MAX,
             epoch: 7,
             source: "/etc/daust/key".into(),
+            lacking: None,
         }]),
     ];
     use EventKind::*;

@@ -160,9 +160,20 @@ fn replay_stream(stream: &Item, frames: &[&Item], whos: &[Who]) {
     let who = |id| whos.iter().find(|who| who.id() == id).expect("a known node");
     let mut to_write: Vec<Vec<u8>> = Vec::new();
     let mut session = if stream.words[2] == "called" {
-        Session::accept(&who(header.destination).identity, &header, seed).expect("a session")
+        Session::accept(
+            &who(header.destination).identity,
+            who(header.destination).identity.herd(),
+            &header,
+            seed,
+        )
+        .expect("a session")
     } else {
-        let opened = Session::open(&who(header.sender).identity, &header, seed);
+        let opened = Session::open(
+            &who(header.sender).identity,
+            who(header.sender).identity.herd(),
+            &header,
+            seed,
+        );
         let (session, first) = opened.expect("a session");
         to_write.push(first);
         session

@@ -55,9 +55,12 @@ impl Wiretap {
         let (header, first) = Header::parse(&passing.bytes[5..]).expect("a header");
         let who = |id| self.whos.iter().find(|who| who.id() == id).expect("a known node");
         let (caller, called) = (who(header.sender), who(header.destination));
-        let mut near = Session::accept(&called.identity, &header, AS_CALLED).expect("a session");
+        let mut near =
+            Session::accept(&called.identity, called.identity.herd(), &header, AS_CALLED)
+                .expect("a session");
         let (far, greeting) =
-            Session::open(&caller.identity, &header, AS_CALLER).expect("a session");
+            Session::open(&caller.identity, caller.identity.herd(), &header, AS_CALLER)
+                .expect("a session");
         let label = format!("{}.{}.{}", key.0, key.1, key.2);
         let (label_near, label_far) = (format!("{label}.near"), format!("{label}.far"));
         for (label, plays, seed) in

@@ -92,6 +92,13 @@ promises! {
     keyed_replayed: keyed::replayed, 2;
     keyed_restarted: keyed::restarted, 5;
     keyed_open_herd: keyed::open_herd, 3;
+    rotation_under_loss: rotation::under_loss, 5;
+    rotation_killed: rotation::killed, 100;
+    rotation_away: rotation::away, 50;
+    rotation_two_at_once: rotation::two_at_once, 100;
+    rotation_chaos: rotation::chaos, 20;
+    rotation_revoked: rotation::revoked, 100;
+    rotation_revoked_and_rotated: rotation::revoked_and_rotated, 100;
 }
 
 /// A thousand nodes at once: only when `SIM_LARGE` is set, as `make sim` does.

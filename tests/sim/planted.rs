@@ -25,6 +25,11 @@ const PLANTED: &[(Bug, &[Scenario])] = &[
     (Bug::GoodbyeUntold, &[goodbye::leave]),
     (Bug::OpenHelloTaken, &[keyed::strangers]),
     (Bug::RefusedAlways, &[keyed::flood]),
+    (Bug::KeyNotPulled, &[rotation::under_loss]),
+    (Bug::KeySealsAtOnce, &[rotation::under_loss, rotation::away]),
+    (Bug::KeysNotKept, &[rotation::away]),
+    (Bug::NotRemade, &[rotation::revoked_and_rotated]),
+    (Bug::RevokedHeard, &[rotation::revoked]),
 ];
 
 #[test]

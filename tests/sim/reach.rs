@@ -6,8 +6,12 @@ use herd::wire::ids::NodeId;
 use std::collections::BTreeSet;
 
 impl World {
-    /// Whether all routers between this machine and the top are up, and it runs unpaused.
+    /// Whether all routers between this machine and the top are up, and it runs unpaused, and was not
+    /// shut out.
     pub fn is_reachable(&self, id: MachineId) -> bool {
+        if self.revoked.contains(&id) {
+            return false;
+        }
         let mut at = Some(self.machines[id].host);
         while let Some(host) = at {
             if !self.net.hosts[host].up {

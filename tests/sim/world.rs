@@ -99,6 +99,8 @@ pub struct World {
     /// The herd key of machines made from now on.
     pub key: Option<herd::wire::key::HerdKey>,
     pub planted: Option<herd::node::planted::Bug>,
+    /// Machines that a herd shut out.
+    pub revoked: std::collections::BTreeSet<MachineId>,
     pub hash: Hash,
     /// Node-seconds lived, in microseconds.
     pub lived_us: u64,
@@ -130,6 +132,7 @@ impl World {
             suite: if seed % 10 == 9 { Suite::Real } else { Suite::Fast },
             key: None,
             planted: None,
+            revoked: Default::default(),
             hash: Hash::default(),
             lived_us: 0,
             datagrams: 0,

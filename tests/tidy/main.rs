@@ -26,9 +26,12 @@ const ROOMS: &[(&str, &[&str])] = &[
 const TABLES: &[&str] = &[
     "admission",
     "boundary",
+    "digest",
+    "keys",
     "link",
     "outbox",
     "own",
+    "pair",
     "planted",
     "rights",
     "roster",

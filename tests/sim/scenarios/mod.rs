@@ -16,6 +16,7 @@ pub mod parents;
 pub mod pause;
 pub mod rejoin;
 pub mod replay;
+pub mod rotation;
 pub mod swarm;
 
 use crate::machine::MachineId;

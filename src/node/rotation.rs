@@ -1,0 +1,103 @@
+//! How a new herd key spreads: each node's record tells which keys it holds, and whoever lacks the
+//! newest asks one that has it. Spreading, catching up after an absence, and two keys made at once are
+//! all the same: of what is told, the greatest is pulled.
+
+use crate::node::keys;
+use crate::node::outbox::Carry;
+use crate::node::planted::Bug;
+use crate::node::roster::Peer;
+use crate::node::tables::Tables;
+use crate::wire::ids::NodeId;
+use crate::wire::keyring::{Gift, read};
+use crate::wire::message::Body;
+use crate::wire::record::Record;
+use crate::wire::time::Time;
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+
+/// Who does not answer is asked again, or another, after this.
+const AGAIN_MS: u64 = 500;
+/// A key that somebody shut out may hold is followed by another within this: some wait, so that not all
+/// make one.
+const REMAKE_MS: u64 = 2_000;
+
+pub struct Rotation {
+    /// Somebody told of a newer key than ours.
+    wanted: bool,
+    next_ask: Time,
+    asked: Option<NodeId>,
+    remake: Option<Time>,
+}
+
+impl Rotation {
+    pub fn new(now: Time) -> Rotation {
+        // Of records kept from earlier, one may tell.
+        Rotation { wanted: true, next_ask: now, asked: None, remake: None }
+    }
+
+    /// A record came.
+    pub fn told(&mut self, t: &Tables, id: NodeId) {
+        let newer = t.roster.get(id).is_some_and(|peer| has_newer(t, &peer.record));
+        if newer && !self.wanted {
+            self.wanted = true;
+            self.next_ask = t.now;
+        }
+    }
+
+    /// Another node wants our newest key. Only those in the herd get this far.
+    pub fn asked(&self, t: &mut Tables, from: NodeId, back: Carry) {
+        if let Some(gift) = t.own.identity.ring().gift() {
+            t.out.carry(from, Body::Key(gift), back);
+        }
+    }
+
+    pub fn given(&mut self, t: &mut Tables, from: NodeId, gift: &Gift) {
+        if self.asked != Some(from) || !keys::take(t, from, gift) {
+            t.own.count("herd keys not taken");
+        }
+    }
+
+    pub fn tick(&mut self, t: &mut Tables) {
+        let ring = t.own.identity.ring();
+        if ring.next_retirement().is_some_and(|at| at <= t.own.unix_s(t.now)) {
+            keys::retire(t);
+        }
+        let pulls = !t.own.leaving && !t.own.has(Bug::KeyNotPulled);
+        if self.wanted && self.next_ask <= t.now && pulls {
+            self.ask(t);
+        }
+        self.remake(t);
+    }
+
+    fn ask(&mut self, t: &mut Tables) {
+        let newer = |(_, peer): &(NodeId, &Peer)| has_newer(t, &peer.record);
+        let holders: Vec<NodeId> = t.roster.live().filter(newer).map(|(id, _)| id).collect();
+        self.asked = holders.choose(&mut t.random).copied();
+        self.wanted = self.asked.is_some();
+        self.next_ask = t.now.plus_ms(AGAIN_MS);
+        if let Some(id) = self.asked {
+            t.out.send(id, Body::KeyPull);
+        }
+    }
+
+    fn remake(&mut self, t: &mut Tables) {
+        if !t.own.identity.ring().is_uncovered() || t.own.has(Bug::NotRemade) {
+            self.remake = None;
+            return;
+        }
+        let wait_ms = t.random.random_range(0..REMAKE_MS);
+        if *self.remake.get_or_insert(t.now.plus_ms(wait_ms)) <= t.now {
+            self.remake = None;
+            keys::make(t, &[]);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        self.wanted.then_some(self.next_ask).into_iter().chain(self.remake).min()
+    }
+}
+
+fn has_newer(t: &Tables, record: &Record) -> bool {
+    let Some(newest) = t.own.identity.ring().newest_id() else { return false };
+    record.told_keys().is_some_and(|told| read(told).into_iter().any(|id| id > newest))
+}
