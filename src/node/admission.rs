@@ -9,6 +9,8 @@ use crate::wire::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60_000;
 /// How often the log names one source that is refused, milliseconds.
 const SAID_AGAIN_MS: u64 = 600_000;
 
@@ -27,31 +29,31 @@ pub struct Admission {
 impl Admission {
     /// Whether one more hello of this source is answered now.
     pub fn may_answer(&mut self, now: Time, source: SocketAddr) -> bool {
-        if now.ms_since(self.answered.0) >= 1_000 {
+        if now.ms_since(self.answered.0) >= SECOND_MS {
             self.answered = (now, 0);
         }
         if self.sources.len() >= HELLO_SOURCES {
-            self.sources.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
-            self.addresses.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
+            self.sources.retain(|_, (at, _)| now.ms_since(*at) < SECOND_MS);
+            self.addresses.retain(|_, (at, _)| now.ms_since(*at) < SECOND_MS);
         }
         if self.answered.1 >= HELLOS_PER_SECOND || self.sources.len() >= HELLO_SOURCES {
             return false;
         }
         // The address first: one host with many ports takes no more places than that.
-        let may = is_below(&mut self.addresses, now, source.ip(), HELLOS_PER_ADDRESS)
-            && is_below(&mut self.sources, now, source, HELLOS_PER_SOURCE);
+        let may = is_below(&mut self.addresses, now, source.ip(), HELLOS_PER_ADDRESS, SECOND_MS)
+            && is_below(&mut self.sources, now, source, HELLOS_PER_SOURCE, SECOND_MS);
         self.answered.1 += u32::from(may);
         may
     }
 
     /// Whether a source outside the herd is told so now: once a second each, and so many in all.
     pub fn may_refuse(&mut self, now: Time, source: IpAddr) -> bool {
-        if now.ms_since(self.refusals.0) >= 1_000 {
+        if now.ms_since(self.refusals.0) >= SECOND_MS {
             self.refusals = (now, 0);
-            self.refused.retain(|_, (at, _)| now.ms_since(*at) < 1_000);
+            self.refused.retain(|_, (at, _)| now.ms_since(*at) < SECOND_MS);
         }
         let may = self.refusals.1 < REFUSALS_PER_SECOND
-            && is_below(&mut self.refused, now, source, REFUSALS_PER_SOURCE);
+            && is_below(&mut self.refused, now, source, REFUSALS_PER_SOURCE, SECOND_MS);
         self.refusals.1 += u32::from(may);
         may
     }
@@ -68,20 +70,24 @@ impl Admission {
 
     /// At most so many ids made known by one source address in a minute.
     pub fn may_admit(&mut self, now: Time, source: IpAddr) -> bool {
-        self.new_ids.retain(|_, (at, _)| now.ms_since(*at) < 60_000);
+        self.new_ids.retain(|_, (at, _)| now.ms_since(*at) < MINUTE_MS);
         if self.new_ids.len() >= HELLO_SOURCES {
             return false;
         }
-        let count = self.new_ids.entry(source).or_insert((now, 0));
-        count.1 += 1;
-        count.1 <= NEW_IDS_PER_MINUTE
+        is_below(&mut self.new_ids, now, source, NEW_IDS_PER_MINUTE, MINUTE_MS)
     }
 }
 
-/// Counts one more for this key, unless it had so many within a second.
-fn is_below<K: Ord>(counts: &mut BTreeMap<K, (Time, u32)>, now: Time, key: K, most: u32) -> bool {
+/// Counts one more for this key; false if it had so many within that time.
+fn is_below<K: Ord>(
+    counts: &mut BTreeMap<K, (Time, u32)>,
+    now: Time,
+    key: K,
+    most: u32,
+    within_ms: u64,
+) -> bool {
     let count = counts.entry(key).or_insert((now, 0));
-    if now.ms_since(count.0) >= 1_000 {
+    if now.ms_since(count.0) >= within_ms {
         *count = (now, 0);
     }
     count.1 += 1;

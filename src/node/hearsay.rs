@@ -59,10 +59,8 @@ impl Members {
             self.own_record(t, &peeked, &signed);
             return;
         }
-        let known = t.roster.get(id).map(|peer| peer.record.stamp());
-        let parent = t.roster.get(id).and_then(|peer| peer.record.parent);
-        let before = t.roster.get(id).map(|peer| peer.record.addresses.clone()).unwrap_or_default();
-        if known.is_some_and(|known| known >= peeked.stamp()) {
+        let known = t.roster.get(id).map(|peer| &peer.record);
+        if known.is_some_and(|known| known.stamp() >= peeked.stamp()) {
             return;
         }
         let Ok(record) = Record::open(t.own.options.suite, &signed) else {
@@ -70,6 +68,9 @@ impl Members {
             return;
         };
         let state = if known.is_none() { state } else { State::Alive };
+        let rerouted = known.is_some_and(|known| known.parent != peeked.parent);
+        let stays = |address| peeked.addresses.contains(address);
+        let moved = known.is_some_and(|known| !known.addresses.iter().all(stays));
         match t.roster.put(record, signed.clone(), state, t.now) {
             Put::New | Put::Later => {
                 if state == State::Alive {
@@ -77,11 +78,7 @@ impl Members {
                 }
                 t.out.notice(Notice::Recorded(id));
             }
-            Put::Changed => {
-                let rerouted = parent != peeked.parent;
-                let moved = before.iter().any(|address| !peeked.addresses.contains(address));
-                t.out.notice(Notice::RecordChanged { id, rerouted, moved });
-            }
+            Put::Changed => t.out.notice(Notice::RecordChanged { id, rerouted, moved }),
             Put::Full => t.own.count("nodes refused at the limit of known nodes"),
             Put::Same => return,
         }

@@ -11,7 +11,7 @@ use crate::node::routes::Way;
 use crate::node::tables::Tables;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
-use crate::wire::header::{Header, Kind};
+use crate::wire::header::{HEADER_BYTES, Header, Kind};
 use crate::wire::hello::{Hello, Intent, Refusal};
 use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
@@ -51,10 +51,10 @@ impl Hellos {
     }
 
     /// A hello of this herd arrived: whoever made it holds the herd's key, if it has one.
-    pub fn hello(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8], length: usize) {
+    pub fn hello(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
         let Some((plain, herd)) = t.own.open_hello(header, rest) else {
             t.own.count("hellos under another herd key");
-            return self.outsider(t, way, header, rest, length);
+            return self.outsider(t, way, header, rest);
         };
         if header.kind == Kind::HelloAnswer {
             return self.answer(t, way, header, &plain, herd.as_ref());
@@ -62,22 +62,16 @@ impl Hellos {
         let known = t.roster.contains(header.sender) || self.pending.contains_key(&header.sender);
         if !known && !t.own.identity.ring().admits(header.epoch) {
             t.own.count("hellos under an old herd key");
-            return self.outsider(t, way, header, rest, length);
+            return self.outsider(t, way, header, rest);
         }
-        self.question(t, way, header, &plain, length, herd.as_ref());
+        self.question(t, way, header, &plain, HEADER_BYTES + rest.len(), herd.as_ref());
     }
 
     /// Somebody outside the herd: one who greets is told so, seldom, and nothing else. Nothing here
     /// is expensive.
-    pub fn outsider(
-        &mut self,
-        t: &mut Tables,
-        way: Way,
-        header: &Header,
-        rest: &[u8],
-        length: usize,
-    ) {
-        if header.kind != Kind::HelloQuestion || length < HELLO_BYTES || t.own.leaving {
+    pub fn outsider(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
+        let padded = HEADER_BYTES + rest.len() >= HELLO_BYTES;
+        if header.kind != Kind::HelloQuestion || !padded || t.own.leaving {
             return;
         }
         let seldom = self.admission.may_refuse(t.now, way.address.ip());

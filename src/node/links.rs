@@ -131,8 +131,7 @@ impl Links {
         let ends = |link: &Link| peer.is_none() || link.peer == peer;
         let gone = self.links.iter().filter(|(_, link)| ends(link)).map(|(id, _)| *id);
         for stream in gone.collect::<Vec<_>>() {
-            t.out.output(Output::Hangup { stream });
-            self.remove(t, stream);
+            self.hang_up(t, stream);
         }
     }
 
@@ -381,9 +380,7 @@ impl Links {
     fn closed_by_peer(&mut self, t: &mut Tables, channel: Channel) {
         let Some(link) = self.links.get_mut(&channel.stream) else { return };
         if channel.number == LINK {
-            t.out.output(Output::Hangup { stream: channel.stream });
-            self.remove(t, channel.stream);
-            return;
+            return self.hang_up(t, channel.stream);
         }
         let Some(end) = link.ends.remove(&channel.number) else { return };
         if self.sessions.get(&end.peer) == Some(&channel) {
@@ -391,8 +388,7 @@ impl Links {
         }
         let neighbour = link.peer == Some(end.peer) || link.peer.is_none();
         if neighbour {
-            t.out.output(Output::Hangup { stream: channel.stream });
-            self.remove(t, channel.stream);
+            self.hang_up(t, channel.stream);
         }
     }
 
@@ -408,6 +404,11 @@ impl Links {
             // Nobody is there, or somebody else.
             _ => t.routes.failed(peer),
         }
+    }
+
+    fn hang_up(&mut self, t: &mut Tables, stream: StreamId) {
+        t.out.output(Output::Hangup { stream });
+        self.remove(t, stream);
     }
 
     /// Takes a link out and closes what it carried for others.
@@ -472,8 +473,7 @@ impl Links {
             if let Some(link) = self.links.get_mut(&stream).filter(|link| link.open) {
                 frame(t, link, stream, CLOSE, LINK, &[]);
             }
-            t.out.output(Output::Hangup { stream });
-            self.remove(t, stream);
+            self.hang_up(t, stream);
         }
     }
 

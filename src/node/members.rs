@@ -29,8 +29,6 @@ const UNANSWERED_MS: u64 = 400;
 const WATCHED_MS: u64 = 1_000;
 /// How often a node that answers is told that it is suspected, so that it refutes it.
 const NUDGE_MS: u64 = 500;
-/// A record that waited longer than this is not handed on.
-const LATE_MS: u64 = 500;
 /// What is new goes out at once, but what comes in a rush goes together.
 const GOSSIP_AGAIN_MS: u64 = 30;
 /// Least time between two words to one node that it is held to be down.
@@ -236,7 +234,7 @@ impl Members {
         let (kind, id) = match rumor {
             Rumor::Record(signed) => match Record::peek(signed) {
                 // What waited here while this node slept is no sign that another lives.
-                Ok(record) if record.id() != t.own.id && t.now.ms_since(t.arrived) > LATE_MS => {
+                Ok(record) if record.id() != t.own.id && t.is_late() => {
                     return;
                 }
                 Ok(record) => (0, record.id()),

@@ -204,11 +204,7 @@ impl Nat {
     /// other through our gateway's node alone, over a network that goes no further or is not
     /// translated (yet).
     fn nobody_near(&mut self, t: &mut Tables) {
-        let far = |(id, peer): (NodeId, &Peer)| {
-            let gateway =
-                may_be_gateway(t, id) || t.own.gateways_met.values().any(|met| *met == id);
-            peer.state == State::Alive && !peer.record.hidden && !gateway
-        };
+        let far = |(id, _): (NodeId, &Peer)| is_open(t, id) && !may_be_gateway(t, id);
         let behind = !t.own.gateways_met.is_empty() && t.roster.live().any(far);
         self.vain = if behind { self.vain + 1 } else { 0 };
         if self.vain >= LOOKS {
@@ -288,9 +284,13 @@ fn may_be_gateway(t: &Tables, id: NodeId) -> bool {
     t.roster.get(id).is_some_and(|peer| peer.record.addresses.iter().any(has))
 }
 
-/// Whether a node may witness: alive, not hidden itself, and not our gateway.
-fn is_witness(t: &Tables, id: NodeId) -> bool {
+/// Whether everybody can reach a node: alive, not hidden itself, and not our gateway.
+fn is_open(t: &Tables, id: NodeId) -> bool {
     t.roster.get(id).is_some_and(|peer| peer.state == State::Alive && !peer.record.hidden)
         && !t.own.gateways_met.values().any(|gateway| *gateway == id)
-        && t.routes.seen_directly(id, t.now).is_some()
+}
+
+/// Whether a node may witness: one of those, and we see each other.
+fn is_witness(t: &Tables, id: NodeId) -> bool {
+    is_open(t, id) && t.routes.seen_directly(id, t.now).is_some()
 }

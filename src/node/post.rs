@@ -60,14 +60,14 @@ impl Node {
             Kind::Refusal => self.hellos.contacts.outside(t, &header, rest),
             _ if t.own.is_shut_out(header.sender) => {
                 t.own.count("revoked nodes heard");
-                self.hellos.outsider(t, way, &header, rest, bytes.len());
+                self.hellos.outsider(t, way, &header, rest);
             }
             _ if !t.own.is_of_herd(&header) => {
                 t.own.count("foreign herd");
-                self.hellos.outsider(t, way, &header, rest, bytes.len());
+                self.hellos.outsider(t, way, &header, rest);
             }
             Kind::HelloQuestion | Kind::HelloAnswer => {
-                self.hellos.hello(t, way, &header, rest, bytes.len());
+                self.hellos.hello(t, way, &header, rest);
             }
             Kind::Sealed if header.destination == t.own.id => self.sealed(way, &header, rest),
             Kind::Sealed => self.hand_on(from, &header, bytes),

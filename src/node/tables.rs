@@ -15,8 +15,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-/// A datagram that waited longer than this is not handed on, milliseconds.
-const RELAY_LATE_MS: u64 = 500;
+/// What waited here longer than this is not handed on, milliseconds.
+const LATE_MS: u64 = 500;
 /// How long children of a lost parent are suspects without a vote.
 const ORPHAN_MS: u64 = 10_000;
 
@@ -39,7 +39,7 @@ pub struct Tables {
 impl Tables {
     /// Whether what arrives in this turn waited here while we slept: handed on it would seem fresh.
     pub fn is_late(&self) -> bool {
-        self.now.ms_since(self.arrived) > RELAY_LATE_MS
+        self.now.ms_since(self.arrived) > LATE_MS
     }
 
     pub fn way(&self, id: NodeId, attempt: usize) -> Option<Way> {
