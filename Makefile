@@ -40,13 +40,14 @@ ifneq ($(localstatedir),/var)
 export HERD_STATE_DIR := $(localstatedir)/lib/daust
 endif
 
-.PHONY: all library header check quick sim demo bench cost faults fmt install uninstall clean distclean dist help
+.PHONY: all library header check quick sim audit demo bench cost faults fmt install uninstall clean distclean dist help
 
 help:
 	@echo 'all        daust, daustd and libherd.so; library: that alone'
 	@echo 'demo       a small herd behind NATs, listed, traced, broken and healed'
 	@echo 'check      every test (under 30 minutes); quick: those of a minute'
 	@echo 'sim        the simulator at length: make sim SEEDS=10000'
+	@echo 'audit      licences, sources and known faults of the crates, by cargo-deny (needs the network)'
 	@echo 'bench      figures beside serf, into bench/RESULTS.md (20 minutes, as root)'
 	@echo 'cost       what 8 to 1,000 simulated nodes cost, for the next make bench: make cost NODES="8 3000"'
 	@echo 'faults     faults beside serf, into bench/FAULTS.md (30 minutes, as root)'
@@ -86,6 +87,16 @@ check quick: config.mk
 
 sim: config.mk
 	SIM_SEEDS='$(or $(SEEDS),10000)' SIM_LARGE=1 $(CARGO) test --locked --profile sim --features testing --test sim -- --nocapture
+
+# No part of `make check`: what is known against a crate comes from the network, and changes.
+audit: config.mk
+	@$(CARGO) deny --version >/dev/null 2>&1 || { \
+	    echo 'audit: no cargo-deny: cargo install --locked cargo-deny (five minutes)' >&2; exit 1; }
+	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+	@$(CARGO) deny fetch db >/dev/null 2>&1 || { \
+	    echo 'audit: ADVISORIES NOT CHECKED: github.com/RustSec/advisory-db can not be fetched here' >&2; \
+	    exit 1; }
+	$(CARGO) deny --locked check --disable-fetch advisories
 
 demo: $(programs)
 	@PATH="$(abspath $(built)):$$PATH" ./demo/run

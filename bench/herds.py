@@ -168,13 +168,18 @@ class Herd(Group):
     program = "daustd"
     UPDATES = {0: "up", 1: "suspect", 2: "down", 3: "left", 4: "route", 5: "stale"}
     WATCH, LIST = 7, 1
+    # `ping_all` asks twice: on the control socket and by the command line.
+    ASKS = 2
 
-    def __init__(self, size, homes=True):
+    def __init__(self, size, homes=True, keyed=False):
         super().__init__(size)
-        self.homes, self.sources, self.parts = homes, {}, []
+        self.homes, self.keyed, self.sources, self.parts = homes, keyed, {}, []
         for tool in ("daust", "daustd"):
             if not os.path.exists(self.tool(tool)):
                 raise SystemExit(f"no {self.tool(tool)}: run 'make' first")
+        if keyed:
+            words = [self.tool("daust"), "key", "new", self.path("key")]
+            subprocess.run(words, capture_output=True, check=True)
 
     @staticmethod
     def tool(tool):
@@ -187,6 +192,7 @@ class Herd(Group):
     def command(self, number):
         words = [self.tool("daustd"), "-n", name(number), "-b", self.address(number)]
         words += ["-S", self.path(f"state{number}"), "-s", self.path(f"{number}.socket")]
+        words += ["--key-file", self.path("key")] if self.keyed else []
         return words + (["-k", address(1)] if self.homes and number != 1 else [])
 
     def output(self, _):
@@ -289,6 +295,7 @@ class Herd(Group):
 
 class Serf(Group):
     program = "serf"
+    ASKS = 1
     EVENTS = {"Join": "up", "Failed": "down", "Leave": "left", "Reap": "left"}
     LINE = re.compile(rb"EventMember(Join|Failed|Leave|Reap): (\S+)|Received event: user-event: (\S+)")
 

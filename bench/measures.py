@@ -10,6 +10,8 @@ from herds import PATIENCE_S, Herd, address, name
 
 REST_S = 2
 SETTLED_S = 25
+# A stream that a command opened is closed by then: a death without one is the usual one.
+STREAMS_IDLE_S = 65
 LOSS_ASKS = 3
 
 
@@ -36,10 +38,13 @@ def measure(make, size, plan, found):
             add(found, "incomplete views", sorted(len(seen) for seen in group.alive.values())[0])
             return
         commands(group, plan, found)
+        commanded = time.monotonic()
         group.pump(max(0, SETTLED_S - (time.monotonic() - born)))
         idle(group, plan["idle_s"], found)
         if isinstance(group, Herd):
             last_seen(group, found)
+        if isinstance(group, Herd):
+            group.pump(max(0, STREAMS_IDLE_S - (time.monotonic() - commanded)))
         for victim in victims(size, plan["kills"]):
             killed(group, victim, found)
         for victim in victims(size, plan["silent"]):
@@ -55,6 +60,24 @@ def idle_only(make, size, seconds, found):
         group.pump(SETTLED_S)
         idle(group, seconds, found)
         add(found, "join_s", joined)
+
+
+def sealing(make, size, seconds, commands, found):
+    """What a group's seals may cost: idle, and for each command that asks all."""
+    with make(size) as group:
+        joined, _ = group.start_all()
+        add(found, "join_s", joined)
+        if joined is None:
+            return
+        group.pump(SETTLED_S / 2)
+        idle(group, seconds, found)
+        wire, cpu = gauges.wire(), sum(map(gauges.cpu_s, group.pids()))
+        for _ in range(commands):
+            add(found, "ping_last_ms", group.ping_all(2)[0] * 1000)
+        asked = commands * group.ASKS
+        sent = sum(after[0] - wire[key][0] for key, after in gauges.wire().items())
+        add(found, "command_bytes", sent / asked)
+        add(found, "command_cpu_ms", (sum(map(gauges.cpu_s, group.pids())) - cpu) * 1000 / asked)
 
 
 def add(found, figure, *values):

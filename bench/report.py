@@ -49,6 +49,20 @@ ROWS = [
     Row("others_share", "work of others, share of the machine"),
 ]
 
+SEALING = [
+    ("join_s", "join: all list all after the last start, s"),
+    ("idle_bytes", "idle, bytes/s a node"),
+    ("idle_cpu_ms", "idle, CPU ms/s a node"),
+    ("ping_last_ms", "all ping: last answer, ms"),
+    ("command_bytes", "all ping: bytes, all nodes together"),
+    ("command_cpu_ms", "all ping: CPU, all nodes together, ms"),
+]
+SEALING_NOTES = """\
+Every datagram of herd is sealed, with a herd key and without one; the key is mixed into the keys of
+each pair of nodes and seals hellos as well. Bytes and CPU of a command hold those of the time it
+takes, which for serf are seconds.
+"""
+
 SPEED = "node_hours_a_s"
 REAL_TIME_OF_THOUSAND = 1000 / 3600
 # The figures of `make cost`; by number of nodes what they must be and should be.
@@ -75,7 +89,8 @@ How it is measured: node i of a group listens on 127.0.1.i of a network namespac
 runs with `-encrypt`, as herd always encrypts; both with their own defaults for a LAN. Bytes are
 those of IP, counted by nft on sending, serf's RPC left out. CPU is schedstat over all threads,
 wake-ups are voluntary context switches. Times are taken when a node's own event reaches the tool:
-`watch` of herd, the log of serf. Losses and cuts drop on arrival, datagrams only for losses. A value
+`watch` of herd, the log of serf. A process is killed after a minute
+without commands, when none has left a stream open. Losses and cuts drop on arrival, datagrams only for losses. A value
 is a median with the least and the most in brackets; what happened more than once within its time
 limit of 60 s and did not end counts as missing. All nodes share the cores of one machine, and the
 tool takes its part.
@@ -86,13 +101,14 @@ the figure holds the way back as well; for serf it is a user event. For `all pin
 """
 
 
-def write(makers, singles, tables, minutes):
+def write(makers, singles, tables, seals, seals_size, minutes):
     """Writes RESULTS.md and gives the reasons that explain nothing any more."""
     reasons, short = read_reasons(), set()
     parts = [head(makers, minutes), NOTES]
     for size, found in tables.items():
         merged = {program: {**found[program], **singles[program]} for program in found}
         parts.append(table(size, merged, short))
+    parts.append(sealing(seals, seals_size))
     parts.append(simulation(short))
     parts.append(explain(reasons, short))
     with open(os.path.join(HERE, "RESULTS.md"), "w") as file:
@@ -192,6 +208,15 @@ def number(value):
         digits = 3
     text = f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if digits else text
+
+
+def sealing(found, size):
+    """What a herd key costs: a column a kind of group."""
+    lines = [f"## Cost of sealing, {size} nodes\n", SEALING_NOTES, f"| figure | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
+    for figure, title in SEALING:
+        row = Row(figure, title)
+        lines.append(f"| {title} | {' | '.join(cell(row, one.get(figure)) for one in found.values())} |")
+    return "\n".join(lines) + "\n"
 
 
 def simulation(short):

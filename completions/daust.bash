@@ -19,14 +19,14 @@ _daust_offer() {
 
 _daust() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local options='-j --json -t --timeout -s --socket -v --verbose -V --version -h --help'
-    local words='remote all ping list trace watch version key forget stop'
+    local options='-j --json -t --timeout -s --socket -v --verbose -V --version -y --yes -h --help'
+    local words='remote all ping list trace watch doctor why history version key token forget stop'
     COMPREPLY=()
     case $before in
         -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
         -t | --timeout) ;;
-        remote | forget | revoke) _daust_offer "$typed" < <(_daust_nodes) ;;
-        key) COMPREPLY=($(compgen -W 'add list new revoke rotate show' -- "$typed")) ;;
+        remote | forget | revoke | history | why | doctor) _daust_offer "$typed" < <(_daust_nodes) ;;
+        key) COMPREPLY=($(compgen -W 'add adopt list new revoke rotate show' -- "$typed")) ;;
         trace) _daust_offer "$typed" < <(printf '%s\n' all remote; _daust_nodes) ;;
         *)
             if [[ $typed == -* ]]; then
@@ -41,12 +41,12 @@ _daust() {
 _daustd() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='-d --daemon -n --name -i --iface -b --bind -P --port -k --keynode
-        -p --publicface -e --deadend --open-public --key-file --no-sandbox -l --logfile
+        -p --publicface -e --deadend --open-public --key-file --join --no-sandbox -l --logfile
         -S --state-dir -s --socket -c --config -v --verbose -V --version -h --help'
     COMPREPLY=()
     case $before in
         -i | --iface) COMPREPLY=($(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$typed")) ;;
-        --key-file | -l | --logfile | -s | --socket | -c | --config)
+        --key-file | --join | -l | --logfile | -s | --socket | -c | --config)
             COMPREPLY=($(compgen -f -- "$typed"))
             ;;
         -S | --state-dir) COMPREPLY=($(compgen -d -- "$typed")) ;;

@@ -94,6 +94,23 @@ fn the_readme_shows_an_example_that_is_tested() {
     assert!(file("README.md").contains(body), "README.md: examples/list.c reads otherwise");
 }
 
+/// In the table of threats stands `file: function` for each test.
+#[test]
+fn every_test_that_is_named_is_there() {
+    let security = file("SECURITY.md");
+    let rows = security.lines().filter(|line| line.starts_with("| "));
+    let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2).collect::<Vec<_>>());
+    let named: Vec<(&str, &str)> = quoted.filter_map(|text| text.split_once(": ")).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for (place, function) in named {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let places = ["tests", "src"].map(|top| format!("{root}/{top}/{place}.rs"));
+        let texts = places.iter().filter_map(|place| std::fs::read_to_string(place).ok());
+        let there = texts.into_iter().any(|text| text.contains(&format!("fn {function}(")));
+        assert!(there, "SECURITY.md names {place}: {function}");
+    }
+}
+
 /// A quoted word that is followed by a colon is a field.
 fn field<'a>(pair: &[&'a str]) -> Option<&'a str> {
     pair[1].starts_with(": ").then_some(pair[0])
@@ -122,7 +139,7 @@ fn bash_offers_words_and_nodes() {
     assert_eq!(completed(&["remote", r"vm\ 1"]), r"vm\ 10|");
     assert_eq!(completed(&["trace", ""]), r"all|remote|node1|vm\ 4|vm\ 10|");
     assert_eq!(completed(&["forget", "x"]), "|");
-    assert_eq!(completed(&["key", ""]), "add|list|new|revoke|rotate|show|");
+    assert_eq!(completed(&["key", ""]), "add|adopt|list|new|revoke|rotate|show|");
 }
 
 /// Only where mandoc is installed; it finds no page that is not, so that is no fault here.

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,10 @@ const MEMORY_KIB: u64 = 64 << 10;
 const LOG_LINES: usize = 1_000;
 
 fn pair() -> (Daemon, Daemon) {
-    let (one, two) = (Daemon::start("node1"), Daemon::start("node2"));
+    met(Daemon::start("node1"), Daemon::start("node2"))
+}
+
+fn met(one: Daemon, two: Daemon) -> (Daemon, Daemon) {
     one.daust(&["remote", &two.address.to_string(), "ping"]).expect_out("pong\n");
     for (daemon, other) in [(&one, &two), (&two, &one)] {
         daemon.wait_listed(&line(other));
@@ -36,7 +40,10 @@ fn line(daemon: &Daemon) -> String {
 /// While `flood` does its worst to the first, both answer each time they are asked, and each holds
 /// the other for alive. Gives the log of the first.
 fn endures(flood: impl FnOnce(&Daemon) + Send) -> String {
-    let (victim, honest) = pair();
+    endure(pair(), flood)
+}
+
+fn endure((victim, honest): (Daemon, Daemon), flood: impl FnOnce(&Daemon) + Send) -> String {
     let over = AtomicBool::new(false);
     let mut slowest = Duration::ZERO;
     std::thread::scope(|scope| {
@@ -117,6 +124,28 @@ fn connections_to_the_port() {
         }
     });
     assert!(log.contains("unproved streams") && log.contains("is the limit"), "{log}");
+}
+
+/// More connections than it may have files: both kinds at once, held and let go, again and again.
+#[test]
+fn files_that_run_out() {
+    let mut victim = Daemon::prepared("node1");
+    let command = victim.command();
+    // The daemon cannot raise what the shell lowered for good.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    limited.arg(command.get_program()).args(command.get_args());
+    victim.run(&mut limited);
+    let log = endure(met(victim, Daemon::start("node2")), |victim| {
+        let target = SocketAddr::from((victim.address, 4_040));
+        for _ in 0..4 {
+            let from = |number: u8| SocketAddr::from((Ipv4Addr::new(127, 97, 0, number / 8), 0));
+            let _streams: Vec<_> = (0..200).map(|number| connect(from(number), target)).collect();
+            let _clients: Vec<_> = (0..60).map(|_| UnixStream::connect(&victim.socket)).collect();
+            std::thread::sleep(Duration::from_millis(700));
+        }
+    });
+    assert!(log.contains("unproved streams, 16, is the limit"), "{log}");
 }
 
 fn connect(from: SocketAddr, to: SocketAddr) -> std::io::Result<TcpStream> {

@@ -154,6 +154,12 @@ fn three_levels_of_nat_are_reached_from_everywhere() {
         }
         all_answer(from, count);
     }
+    for (from, to) in [("outside", "container1"), ("container1", "container3"), ("vm1", "vm2")] {
+        let said = get(from).run(&format!("daust doctor {to}"));
+        assert_eq!((said.status, said.out.lines().count()), (0, 4), "{from} to {to}: {said:#?}");
+    }
+    let why = get("outside").must("daust why container1");
+    assert!(why.contains("it is hidden; its parent is vm1\n"), "{why}");
     // Everybody's whole list, asked for by the innermost of the innermost.
     let said = get("container1").run("daust all list");
     assert_eq!(said.status, 0, "{said:#?}");
@@ -337,4 +343,46 @@ fn the_quick_start_of_the_readme() {
             _ => Ok(()),
         });
     }
+}
+
+/// From a container in a VM, with commands all the while; and a machine behind NAT that comes later.
+#[test]
+fn a_herd_behind_nat_is_given_a_key_and_a_token_lets_one_more_in() {
+    if !available() {
+        return;
+    }
+    let mut world = World::two_hypervisors();
+    let asker = world.get("container1");
+    asker.wait_says("key list", "no herd key: this herd is open\n");
+    asker.must("daust key adopt --yes");
+    wait_until("all have the key, and open is over", || {
+        all_answer(world.get("vm3"), 8);
+        let said = asker.run("daust all key list").out;
+        let over = said.matches(", from adoption\n").count();
+        if over == 8 { Ok(()) } else { Err(said) }
+    });
+    for node in world.nodes() {
+        let log = node.must("cat /run/log");
+        assert!(!log.contains("watch: down"), "{}: {log}", node.name);
+        node.must("test -f /var/lib/daust/key -a -f /var/lib/daust/keyed");
+    }
+    world.vm("vm4", "192.168.122.4", "hypervisor2");
+    let token = world.get("outside").must("daust token 2>/dev/null");
+    let late = world.get("vm4");
+    late.must(&format!("echo '{}' | daustd -d -v -l /run/log --join -", token.trim()));
+    wait_until("vm4 is in", || {
+        let said = late.run("daust all ping");
+        let answered = said.out.matches(" responded:\npong\n").count();
+        if answered == 9 { Ok(()) } else { Err(format!("{said:#?}")) }
+    });
+    // Killed and started as ever, all find the key.
+    for name in ["container1", "vm3", "hypervisor1"] {
+        world.get(name).signal("KILL");
+        world.get(name).start("");
+    }
+    wait_until("all are back", || {
+        let said = world.get("outside").run("daust all ping");
+        let answered = said.out.matches(" responded:\npong\n").count();
+        if answered == 9 { Ok(()) } else { Err(format!("{said:#?}")) }
+    });
 }

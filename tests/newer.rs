@@ -11,7 +11,9 @@ use herd::wire::header::{Header, Kind};
 use herd::wire::hello::{Hello, Intent, Refusal};
 use herd::wire::ids::NodeId;
 use herd::wire::info::State;
+use herd::wire::limits::HELLO_BYTES;
 use herd::wire::message::{Answer, Ask, Body, Envelope, Unsupported};
+use herd::wire::refusal::Outside;
 use herd::wire::reply::{ErrorCode, Failure, Reply};
 use herd::wire::seal::SIGNATURE_BYTES;
 use mesh::{Mesh, Who, address_of};
@@ -146,12 +148,14 @@ fn another_range_of_versions_is_refused_in_words() {
 }
 
 #[test]
-fn a_newer_outer_header_is_counted_and_never_answered() {
+fn a_newer_outer_header_is_counted_and_answered_by_a_refusal_alone() {
     let mut newer = Newer::new();
     let mut question = hello(&newer.who, (1, 9));
     question[0] = 2;
     newer.give(&question);
-    assert!(newer.mesh.sent.iter().all(|sent| sent.to != address_of(NEWER)));
+    let answers = newer.mesh.sent.iter().filter(|sent| sent.to == address_of(NEWER));
+    let kind = |bytes: &[u8]| Header::parse(bytes).expect("a header").0.kind;
+    assert!(answers.map(|sent| kind(&sent.bytes)).eq([Kind::Refusal]));
     assert_eq!(newer.mesh.counter(0, "other protocol version"), 1);
 }
 
@@ -168,7 +172,7 @@ fn newer_fields_are_skipped_in_envelope_and_body() {
 #[test]
 fn unknown_bodies_are_answered_unsupported() {
     let mut newer = Newer::new();
-    for number in [19, 63, 64, 80, 96, 114, 128, 65_535] {
+    for number in [21, 63, 64, 80, 96, 114, 128, 65_535] {
         let heard = newer.say(&envelope(number, vec![0x81, 0x05]));
         let unsupported = Body::Unsupported(Unsupported { number, ask: None });
         assert!(heard.contains(&unsupported), "{number}: {heard:?}");
@@ -219,4 +223,61 @@ fn newer_codes_are_errors_still() {
     assert_eq!(codec::decode::<Failure>(&bytes), Ok(failure));
     assert_eq!(codec::decode::<Refusal>(&[23]), Ok(Refusal::Other));
     assert_eq!(codec::decode::<State>(&[2]), Ok(State::Down));
+}
+
+/// A datagram of a protocol to come is refused where somebody greets by it, seldom and never longer.
+#[test]
+fn a_greeter_of_another_protocol_version_is_told_so() {
+    let mut mesh = Mesh::new();
+    mesh.add("node1", &[]);
+    let who = Who::new(9, 3);
+    let from = address_of(NEWER);
+    let mut bytes = who.header(Kind::HelloQuestion, NodeId::ANYBODY).to_bytes().to_vec();
+    bytes[0] = 2;
+    bytes.extend(0..=255);
+    for (length, refused) in [(HELLO_BYTES - 1, false), (HELLO_BYTES, true), (HELLO_BYTES, false)] {
+        bytes.resize(length, 7);
+        let before = mesh.sent.len();
+        mesh.turn(0, Some(Input::Datagram { socket: Socket::Main, from, bytes: &bytes }));
+        let answers: Vec<_> = mesh.sent[before..].iter().filter(|sent| sent.to == from).collect();
+        assert_eq!(answers.len(), usize::from(refused), "{length}");
+        for answer in answers {
+            let (header, rest) = Header::parse(&answer.bytes).expect("a header of today");
+            assert_eq!((header.kind, header.destination), (Kind::Refusal, who.id()));
+            let echo = bytes[32..56].try_into().expect("so many");
+            assert_eq!(Outside::read(rest), Some((echo, Outside::Version)));
+        }
+    }
+    let asked = mesh.request(0, Scope::Here, Command::History(None));
+    let Reply::History(entries) = &mesh.parts(0, asked)[0].reply else { panic!("no history") };
+    let said =
+        entries.iter().filter(|entry| entry.text.contains("another version of the protocol"));
+    assert_eq!(said.count(), 1, "{entries:?}");
+}
+
+/// Who waits for a node of another version is told so at once, by a refusal of that version that
+/// repeats what only the asked can know.
+#[test]
+fn who_greets_another_protocol_version_is_told_so() {
+    let mut mesh = Mesh::new();
+    mesh.add("node1", &[]);
+    let from = address_of(NEWER);
+    let scope = Scope::Node(from.to_string());
+    let asked = mesh.request(0, scope, Command::Ping);
+    let looked = mesh.request(0, Scope::Here, Command::Doctor(Some(address_of(77).to_string())));
+    let question = |mesh: &Mesh, to| {
+        mesh.sent.iter().rev().find(|sent| sent.to == to).expect("a question").clone()
+    };
+    for (to, asked) in [(from, asked), (address_of(77), looked)] {
+        for (echoes, ends) in [(false, false), (true, true)] {
+            let mut bytes = question(&mesh, to).bytes[..57].to_vec();
+            (bytes[0], bytes[1]) = (2, 5);
+            bytes[40] ^= u8::from(!echoes);
+            mesh.turn(0, Some(Input::Datagram { socket: Socket::Main, from: to, bytes: &bytes }));
+            let parts = mesh.parts(0, asked);
+            assert_eq!(parts.len(), usize::from(ends), "{parts:?}");
+            let text = format!("{parts:?}");
+            assert!(!ends || text.contains("speaks another version of the protocol"), "{text}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use herd::wire::record::Record;
 use herd::wire::refusal::Outside;
 use herd::wire::rumor::Rumor;
 use herd::wire::seal::{Identity, Suite, counter_of};
+use herd::wire::token::{self, Answer, Attempt, Token};
 use minicbor::{Decode, Encode};
 use std::fmt::Debug;
 
@@ -57,6 +58,7 @@ pub fn key(bytes: &[u8]) {
         let again = again.expect("an echo is long enough");
         assert_eq!(Outside::read(&again[HEADER_BYTES..]), Some((echo, why)));
     }
+    join(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match text.parse::<HerdKey>() {
         Ok(key) => {
@@ -66,6 +68,23 @@ pub fn key(bytes: &[u8]) {
         }
         // Nothing of what may be half a secret comes back.
         Err(sentence) => assert!(sentence.len() > 20),
+    }
+}
+
+/// A token's text, what is shown with it and what is answered: nothing made up ever fits.
+fn join(bytes: &[u8]) {
+    let token = Token::new(7, [9; 16]);
+    if Header::parse(bytes).is_ok() {
+        let mut attempt = Attempt::new(&token, [1; 32]).expect("an attempt");
+        assert!(!matches!(attempt.read(bytes), Answer::Key(_)));
+    }
+    if let Some((name, message)) = token::read_question(bytes) {
+        let herd = HerdKey::first(&[7; 40]);
+        assert!(token::answer(&token.key(), name, message, &herd, [2; 32]).is_none());
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(token) = text.parse::<Token>() {
+        assert_eq!(token.to_text().parse::<Token>().expect("its own text").name(), token.name());
     }
 }
 

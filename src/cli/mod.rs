@@ -3,6 +3,8 @@
 //! Asking and rendering are [`client`](crate::client)'s; here is only what a person needs:
 //! options, help, what is shown when.
 
+mod adopt;
+mod doctor;
 mod help;
 mod key;
 mod options;
@@ -26,6 +28,11 @@ const FAILED: i32 = 1;
 const WRONG_WORDS: i32 = 2;
 /// The local daemon cannot be reached.
 const NO_DAEMON: i32 = 3;
+
+/// What to do with the line that `daust token` prints.
+const NEXT_TO_A_TOKEN: &str = "It lets one machine in, within ten minutes. Type `daustd --join -` \
+                               there, then this line; should that machine reach this node by \
+                               another address, write that behind the @.";
 
 /// Runs the command line; gives the exit status.
 pub fn main(arguments: Vec<String>) -> i32 {
@@ -74,14 +81,27 @@ fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
     let outcome = path.and_then(|path| Connection::open(&path)).and_then(|mut daemon| {
         match (&asked.command, &asked.scope) {
             (Command::Watch, _) => watch(&mut daemon, options.timeout_ms, screen),
+            (Command::Adopt(_), _) => adopt::run(&mut daemon, options, screen),
             (_, Scope::All) => ask_all(&mut daemon, asked, options, screen),
+            (Command::Doctor(None), Scope::Here) => doctor::of_daemon(&mut daemon, asked, screen),
             _ => ask::one(&mut daemon, asked, options.timeout_ms).map(|answers| {
                 answers.iter().for_each(|answer| screen.answer(&asked.scope, answer));
             }),
         }
     });
+    let here = asked.command == Command::Doctor(None) && asked.scope == Scope::Here;
     match outcome {
-        Ok(()) => screen.status(),
+        Err(error) if here && matches!(error, Error::NotRunning(_) | Error::Connect(..)) => {
+            doctor::without_daemon(&error, screen);
+            screen.status()
+        }
+        Ok(()) => {
+            let status = screen.status();
+            if asked.command == Command::Token && status == WELL && !screen.json {
+                screen.tell(NEXT_TO_A_TOKEN);
+            }
+            status
+        }
         Err(error) => no_daemon(screen, &error),
     }
 }

@@ -25,6 +25,8 @@ pub struct Options {
     /// How long to wait for answers; 0 for the default.
     pub timeout_ms: u64,
     pub socket: Option<PathBuf>,
+    /// Answers what would be asked.
+    pub yes: bool,
 }
 
 /// The table of options, for parsing and for the help.
@@ -35,6 +37,7 @@ pub fn table() -> getopts::Options {
     table.optopt("t", "timeout", "wait this long for answers (5)", "SECONDS");
     table.optopt("s", "socket", "ask the daustd that listens there", "PATH");
     table.optflagmulti("v", "verbose", "show round trips, routes, reasons and ids as well");
+    table.optflag("y", "yes", "do not ask before `key adopt`");
     table.optflag("V", "version", "print the version and exit");
     table.optflag("h", "help", "print this help and exit");
     table
@@ -57,6 +60,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
         verbose: matches.opt_present("v"),
         timeout_ms: matches.opt_str("t").map_or(Ok(0), |text| timeout_ms(&text))?,
         socket: matches.opt_str("s").map(PathBuf::from),
+        yes: matches.opt_present("y"),
     };
     if matches.free.is_empty() && verbatim.is_empty() {
         return Ok(Request::Nothing);

@@ -8,6 +8,7 @@ use crate::cli::{FAILED, WELL};
 use crate::client::answers::Answer;
 use crate::client::{json, render};
 use crate::wire::command::Scope;
+use crate::wire::finding::{Finding, Verdict};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 pub struct Screen {
@@ -70,6 +71,14 @@ impl Screen {
         self.tell(&render::escape(why));
     }
 
+    /// What was found without asking anybody.
+    pub fn finding(&mut self, finding: &Finding) {
+        self.failed |= finding.verdict == Verdict::Wrong;
+        let text =
+            if self.json { json::finding_line(finding) } else { render::finding_line(finding) };
+        self.result(&text);
+    }
+
     /// One node's answer to a question for one node.
     pub fn answer(&mut self, scope: &Scope, answer: &Answer) {
         let text = if self.json {
@@ -94,7 +103,7 @@ impl Screen {
     }
 
     fn complain(&mut self, scope: &Scope, answer: &Answer) {
-        self.failed |= answer.failures().next().is_some();
+        self.failed |= answer.failures().next().is_some() || answer.is_wrong();
         for line in render::complaints(scope, answer) {
             self.tell(&line);
         }

@@ -1,6 +1,7 @@
 //! Puts the parts of an answer together: a node's answer is handed on when its last part is in.
 
 use crate::wire::control::Part;
+use crate::wire::finding::{Finding, Verdict};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::PARTS;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
@@ -23,6 +24,15 @@ impl Answer {
         self.replies.iter().filter_map(|reply| match reply {
             Reply::Error(failure) => Some(failure),
             _ => None,
+        })
+    }
+
+    /// Whether a doctor found something wrong.
+    pub fn is_wrong(&self) -> bool {
+        let wrong = |finding: &Finding| finding.verdict == Verdict::Wrong;
+        self.replies.iter().any(|reply| match reply {
+            Reply::Findings(findings) => findings.iter().any(wrong),
+            _ => false,
         })
     }
 

@@ -87,7 +87,8 @@ fn node_mut<'a>(
 ) -> Option<&'a mut String> {
     match (scope, command) {
         (Scope::Node(node), _) if !answered => Some(node),
-        (_, Command::TraceNode(node) | Command::Forget(node)) => Some(node),
+        (_, Command::TraceNode(node) | Command::Forget(node) | Command::Why(node)) => Some(node),
+        (_, Command::Doctor(node)) => node.as_mut(),
         _ => None,
     }
 }

@@ -3,9 +3,13 @@
 
 use crate::client::answers::Answer;
 use crate::client::render::escape;
+use crate::wire::finding::Finding;
+use crate::wire::history::Entry;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
 use crate::wire::reply::{Failure, Reply};
+use crate::wire::time::utc;
+use crate::wire::why::{Heard, VoteInfo, VoterInfo, WhyInfo};
 use serde_json::{Value, json};
 use std::fmt::Display;
 
@@ -43,6 +47,10 @@ fn reply_objects(reply: &Reply, elapsed_us: u64, verbose: bool) -> Vec<Value> {
         Reply::Keys(keys) if keys.is_empty() => vec![key(None)],
         Reply::Keys(keys) => keys.iter().map(|info| key(Some(info))).collect(),
         Reply::KeyText(text) => vec![json!({ "type": "key_text", "key": text })],
+        Reply::Token(text) => vec![json!({ "type": "join_token", "token": text })],
+        Reply::Findings(findings) => findings.iter().map(finding).collect(),
+        Reply::Why(info) => vec![why(info)],
+        Reply::History(entries) => entries.iter().map(entry).collect(),
         Reply::Error(failure) => vec![error(failure)],
     }
 }
@@ -149,6 +157,76 @@ fn event(event: &Event) -> Value {
     })
 }
 
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "type": "finding",
+        "check": finding.check,
+        "verdict": finding.verdict.word(),
+        "text": finding.text,
+        "advice": text(&finding.advice),
+    })
+}
+
+/// What `daust doctor` finds without a daemon.
+pub fn finding_line(of: &Finding) -> String {
+    line(&merge(finding(of), json!({ "from": null, "from_id": null })))
+}
+
+fn why(info: &WhyInfo) -> Value {
+    let heard = |heard: &Heard| {
+        json!({
+            "path": heard.path.word(),
+            "address": shown(heard.address),
+            "age_ms": heard.age_ms,
+            "through": text(&heard.through),
+        })
+    };
+    let voter = |voter: &VoterInfo| json!({ "name": voter.name, "said": voter.said.word() });
+    let vote = |vote: &VoteInfo| {
+        json!({
+            "age_ms": vote.age_ms,
+            "called_by": vote.called_by,
+            "outcome": vote.outcome.word(),
+            "votes": vote.votes.iter().map(voter).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "type": "why",
+        "name": info.name,
+        "id": id(info.id),
+        "state": info.state.word(),
+        "state_ms": info.state_ms,
+        "reason": text(&info.reason),
+        "generation": info.generation,
+        "last_seen_ms": info.last_seen_ms,
+        "heard_by": text(&info.heard_by),
+        "heard": info.heard.iter().map(heard).collect::<Vec<_>>(),
+        "hidden": info.hidden,
+        "parent": text(&info.parent),
+        "route": text(&info.route),
+        "refused_ms": info.refused_ms,
+        "broke_off": info.broke_off,
+        "vote": info.vote.as_ref().map(vote),
+        "stale_ms": info.stale_ms,
+    })
+}
+
+fn entry(entry: &Entry) -> Value {
+    json!({
+        "type": "entry",
+        "time": utc(entry.unix_s),
+        "unix_s": entry.unix_s,
+        "kind": entry.kind.word(),
+        "name": text(&entry.name),
+        "id": id(entry.id),
+        "address": shown(entry.address),
+        "uid": entry.uid,
+        "text": text(&entry.text),
+        "failure": text(&entry.failure),
+        "times": entry.times,
+    })
+}
+
 fn error(failure: &Failure) -> Value {
     json!({ "type": "error", "code": failure.code.word(), "detail": text(&failure.detail) })
 }
@@ -228,6 +306,10 @@ mod tests {
             Reply::Keys(vec![KeyInfo::default()]),
             Reply::Keys(Vec::new()),
             Reply::KeyText("herd1-x".into()),
+            Reply::Token("join1-x@[::1]:4040".into()),
+            Reply::History(vec![Entry::default()]),
+            Reply::Why(Box::default()),
+            Reply::Findings(vec![Finding::default()]),
         ]);
         let expected = [
             "elapsed_us from from_id type",
@@ -243,6 +325,11 @@ mod tests {
             "epoch fingerprint from from_id herd lacking lacking_count source type",
             "epoch fingerprint from from_id herd lacking lacking_count source type",
             "from from_id key type",
+            "from from_id token type",
+            "address failure from from_id id kind name text time times type uid unix_s",
+            "broke_off from from_id generation heard heard_by hidden id last_seen_ms name parent \
+             reason refused_ms route stale_ms state state_ms type vote",
+            "advice check from from_id text type verdict",
         ];
         assert_eq!(objects.iter().map(fields).collect::<Vec<_>>(), expected);
         assert_eq!(objects[1]["parent"], Value::Null);

@@ -13,6 +13,7 @@ pub mod path;
 pub mod render;
 mod resolve;
 pub mod verbs;
+mod why;
 pub mod words;
 
 use crate::wire::codec::{FrameReader, decode, encode, frame};

@@ -4,12 +4,17 @@
 //! can forge a line, move the cursor, or turn the reading direction of somebody's terminal.
 
 use crate::client::answers::Answer;
+use crate::client::why;
 use crate::wire::command::Scope;
+use crate::wire::finding::Finding;
+use crate::wire::history::{Entry, EntryKind};
+use crate::wire::ids::NodeId;
 use crate::wire::info::{
     Event, EventKind, Hop, KeyInfo, Lacking, NodeInfo, State, TraceRow, VersionInfo,
 };
 use crate::wire::limits::NODES;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
+use crate::wire::time::utc;
 use std::fmt::Display;
 
 /// What the node said, without its failures. Each line ends with a newline.
@@ -33,7 +38,10 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
         Reply::Event(event) => event_line(event, verbose),
         Reply::Keys(keys) if keys.is_empty() => "no herd key: this herd is open\n".into(),
         Reply::Keys(keys) => keys.iter().map(key_line).collect(),
-        Reply::KeyText(text) => format!("{}\n", escape(text)),
+        Reply::KeyText(text) | Reply::Token(text) => format!("{}\n", escape(text)),
+        Reply::Findings(findings) => findings.iter().map(finding_line).collect(),
+        Reply::Why(info) => why::text(info, verbose),
+        Reply::History(entries) => entries.iter().map(entry_line).collect(),
         Reply::Error(_) => String::new(),
     }
 }
@@ -183,6 +191,51 @@ fn event_line(event: &Event, verbose: bool) -> String {
     };
     let name = if event.name.is_empty() { String::new() } else { format!(" {}", event.name) };
     format!("{}{}{tail}\n", event.kind.word(), escape(&name))
+}
+
+/// What is wrong with what to do about it, on one line.
+pub fn finding_line(finding: &Finding) -> String {
+    let advice = match finding.advice.as_str() {
+        "" => String::new(),
+        advice => format!("; {}", escape(advice)),
+    };
+    format!("{}: {}{advice}\n", finding.verdict.word(), escape(&finding.text))
+}
+
+fn entry_line(entry: &Entry) -> String {
+    let text = escape(&entry.text);
+    let why = if text.is_empty() { String::new() } else { format!(" ({text})") };
+    let name = escape(&entry.name);
+    let said = match entry.kind {
+        EntryKind::Command => format!("{}: {text}{}", asker(entry), outcome(entry)),
+        EntryKind::Refused => format!("{} {text}", or_none(entry.address)),
+        EntryKind::Key if name.is_empty() => format!("{text} made here"),
+        EntryKind::Key => format!("{text} from {name}"),
+        EntryKind::CutOff => format!("cut off{why}"),
+        kind if name.is_empty() => format!("{}{why}", kind.word()),
+        kind => format!("{} {name}{why}", kind.word()),
+    };
+    format!("{} {said}\n", utc(entry.unix_s))
+}
+
+/// Who wanted a command carried out.
+fn asker(entry: &Entry) -> String {
+    let name = escape(&entry.name);
+    let at = entry.address.map(|at| format!(" at {at}")).unwrap_or_default();
+    match entry.uid {
+        Some(uid) if name.is_empty() => format!("uid {uid}"),
+        Some(uid) => format!("user {name} (uid {uid})"),
+        None if entry.id == NodeId::ANYBODY => "a local user".into(),
+        None => format!("node {name} ({}){at}", entry.id),
+    }
+}
+
+fn outcome(entry: &Entry) -> String {
+    let times = if entry.times > 1 { format!(", {} times", entry.times) } else { String::new() };
+    match entry.failure.as_str() {
+        "" => String::new(),
+        why => format!(": failed{times}: {}", escape(why)),
+    }
 }
 
 fn mark(state: State) -> &'static str {

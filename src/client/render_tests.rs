@@ -204,6 +204,78 @@ fn events() {
 }
 
 #[test]
+fn findings_and_whether_something_is_wrong() {
+    let findings = vec![Finding::well("udp", "fine\n"), Finding::note("peers", "none")];
+    let well = answer(vec![Reply::Findings(findings)]);
+    assert_eq!(
+        (text(&well, false).as_str(), well.is_wrong()),
+        ("ok: fine\\n\nnote: none\n", false)
+    );
+    let wrong = answer(vec![Reply::Findings(vec![Finding::wrong("tcp", "blocked", "open it")])]);
+    assert_eq!(
+        (text(&wrong, false).as_str(), wrong.is_wrong()),
+        ("wrong: blocked; open it\n", true)
+    );
+}
+
+#[test]
+fn entries_of_the_journal() {
+    let entry = |kind, name: &str, text: &str| Entry {
+        unix_s: 1_700_000_000,
+        kind,
+        name: name.into(),
+        text: text.into(),
+        ..Entry::default()
+    };
+    let command = |name: &str, uid, id, failure: &str| Entry {
+        uid,
+        id: NodeId(id),
+        address: (id != 0).then(|| "10.0.0.1:4040".parse().unwrap()),
+        failure: failure.into(),
+        times: 2,
+        ..entry(EntryKind::Command, name, "forget vm 4")
+    };
+    let stranger = Entry {
+        address: Some("10.0.0.9:7".parse().unwrap()),
+        ..entry(EntryKind::Refused, "", "greets and is refused")
+    };
+    let shown = text(
+        &answer(vec![Reply::History(vec![
+            entry(EntryKind::Started, "", "herd key 11, epoch 1"),
+            entry(EntryKind::Up, "vm\n4", ""),
+            entry(EntryKind::Down, "vm 4", "silent"),
+            entry(EntryKind::CutOff, "", "nobody answers"),
+            entry(EntryKind::Key, "", "herd key 22, epoch 2"),
+            entry(EntryKind::Key, "node1", "herd key 22, epoch 2"),
+            stranger,
+            command("anna", Some(1000), 0, ""),
+            command("", Some(1000), 0, "no"),
+            command("node1", None, 5, ""),
+            command("", None, 0, ""),
+        ])]),
+        false,
+    );
+    let lines: Vec<&str> =
+        shown.lines().filter_map(|line| line.strip_prefix("2023-11-14T22:13:20Z ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "started (herd key 11, epoch 1)",
+            r"up vm\n4",
+            "down vm 4 (silent)",
+            "cut off (nobody answers)",
+            "herd key 22, epoch 2 made here",
+            "herd key 22, epoch 2 from node1",
+            "10.0.0.9:7 greets and is refused",
+            "user anna (uid 1000): forget vm 4",
+            "uid 1000: forget vm 4: failed, 2 times: no",
+            "node node1 (0000000000000005) at 10.0.0.1:4040: forget vm 4",
+            "a local user: forget vm 4",
+        ]
+    );
+}
+
+#[test]
 fn complaints_name_the_node_and_the_reason() {
     let failed = |node: &str, code, detail: &str| Answer {
         node: node.into(),

@@ -1,10 +1,9 @@
 //! Host names that no node bears: looked up in DNS here, in the process of whoever asks for
 //! them, never in the daemon, which must not wait.
 
+use crate::wire::PORT;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// UDP and TCP, where nothing else is said.
-const PORT: u16 = 4040;
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
 

@@ -198,6 +198,8 @@ mod tests {
             ("key list all", Scope::All, Keys),
             ("key rotate", Scope::Here, Rotate),
             ("key show", Scope::Here, KeyText),
+            ("token", Scope::Here, Token),
+            ("key adopt", Scope::Here, Adopt(Vec::new())),
             ("key revoke vm_4", Scope::Here, Revoke("vm 4".into())),
         ];
         for (line, scope, command) in table {

@@ -8,6 +8,7 @@ use crate::daemon::accept::Gate;
 use crate::daemon::connection::{Connection, Next};
 use crate::daemon::control_path::SocketFile;
 use crate::daemon::tokens::Source;
+use crate::daemon::users::Users;
 use crate::node::{Closed, Input};
 use crate::wire::codec::{decode, encode};
 use crate::wire::control::{Part, Request};
@@ -40,6 +41,7 @@ pub struct Control {
     registry: Registry,
     listener: UnixListener,
     _file: SocketFile,
+    users: Users,
     gate: Gate,
     clients: BTreeMap<ClientId, Client>,
     /// Clients gone that the core has not heard of yet.
@@ -52,6 +54,7 @@ impl Control {
         registry: Registry,
         listener: StdListener,
         file: SocketFile,
+        users: Users,
     ) -> std::io::Result<Control> {
         listener.set_nonblocking(true)?;
         let mut listener = UnixListener::from_std(listener);
@@ -61,6 +64,7 @@ impl Control {
             registry,
             listener,
             _file: file,
+            users,
             gate: Gate::default(),
             clients: BTreeMap::new(),
             gone: Vec::new(),
@@ -203,7 +207,8 @@ impl Control {
                 Next::Frame(bytes) => match decode::<Request>(&bytes) {
                     Ok(request) => {
                         client.silent = None;
-                        feed(Input::Request { client: id, request });
+                        let user = self.users.user(&client.connection.socket, &request.command);
+                        feed(Input::Request { client: id, user, request });
                     }
                     Err(e) => {
                         let detail = format!("this request is not understood: {e}");

@@ -2,7 +2,7 @@
 //!
 //! A socket left by a daemon that crashed is replaced; one that somebody answers on is not.
 
-use crate::daemon::ALREADY_RUNNING;
+use crate::daemon::{ALREADY_RUNNING, users};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
@@ -53,15 +53,7 @@ pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
 }
 
 fn group() -> Option<u32> {
-    group_id(&fs::read_to_string("/etc/group").unwrap_or_default())
-}
-
-/// The group's number in /etc/group. The name service is not asked: it may take seconds, and a
-/// group of the system is in the file.
-fn group_id(groups: &str) -> Option<u32> {
-    let fields = |line: &str| line.split(':').map(str::to_string).collect::<Vec<_>>();
-    let group = groups.lines().map(fields).find(|group| group[0] == GROUP)?;
-    group.get(2)?.parse().ok()
+    users::group(GROUP).map(|group| group.id)
 }
 
 /// A directory that is there already keeps its owner and mode.
@@ -118,14 +110,6 @@ mod tests {
         fs::write(&path, "not a socket").unwrap();
         assert!(bind(&path).err().unwrap().contains("is in the way"));
         fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn the_group_is_found_by_its_whole_name() {
-        let groups = "root:x:0:\ndausty:x:5:\n\nbroken\ndaust:x:997:anna,otto\n";
-        assert_eq!(group_id(groups), Some(997));
-        assert_eq!(group_id("daust"), None);
-        assert_eq!(group_id("daust:x:many:"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ struct World {
 
 fn said(input: Input) -> String {
     match input {
-        Input::Request { client, request } => format!("{} asks {}", client.0, request.number),
+        Input::Request { client, request, .. } => format!("{} asks {}", client.0, request.number),
         Input::ClientGone { client } => format!("{} gone", client.0),
         other => panic!("{other:?}"),
     }
@@ -59,7 +59,7 @@ impl World {
         let path = std::env::temp_dir().join(name);
         let (listener, file) = control_path::bind(&path).unwrap();
         let registry = poll.registry().try_clone().unwrap();
-        let control = Control::listen(registry, listener, file).unwrap();
+        let control = Control::listen(registry, listener, file, Users::new(None).unwrap()).unwrap();
         World { poll, control, path, heard: Vec::new() }
     }
 

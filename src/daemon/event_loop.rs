@@ -7,7 +7,7 @@ use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
 use crate::daemon::options::Settings;
 use crate::daemon::signals::{Signals, Wish};
-use crate::daemon::store::Store;
+use crate::daemon::store::{Store, unix_s};
 use crate::daemon::streams::Streams;
 use crate::daemon::tokens::Source;
 use crate::daemon::udp::Udp;
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// Events taken from the kernel at once; the rest comes in the next turn.
 const EVENTS: usize = 256;
+/// A time of day that differs by more from what it should be was set, seconds.
+const CLOCK_SET_S: u64 = 1;
 /// What a stopping node may take beyond its goodbye, milliseconds.
 const STOP_SLACK_MS: u64 = 1_000;
 
@@ -54,7 +56,7 @@ pub fn now() -> Time {
 /// Runs until the node has said goodbye.
 pub fn run(mut world: World, mut node: Node) -> World {
     let mut events = Events::with_capacity(EVENTS);
-    let mut state = Run { stop_by: None, stopped: false };
+    let mut state = Run { stop_by: None, stopped: false, booted_unix_s: booted_unix_s(now()) };
     while !state.stopped {
         world.wait(&mut events, state.timeout(&world, &node));
         let now = now();
@@ -68,6 +70,12 @@ struct Run {
     /// The end, whether the goodbye is said or not.
     stop_by: Option<Time>,
     stopped: bool,
+    /// By the time of day: another one means that this was set.
+    booted_unix_s: u64,
+}
+
+fn booted_unix_s(now: Time) -> u64 {
+    unix_s().saturating_sub(now.0 / 1_000_000)
 }
 
 impl Run {
@@ -103,6 +111,10 @@ impl Run {
         }
         if let Some(Addresses { own, gateways }) = world.watcher.look(now) {
             node.handle(now, Input::Addresses { own, gateways });
+        }
+        if self.booted_unix_s.abs_diff(booted_unix_s(now)) > CLOCK_SET_S {
+            self.booted_unix_s = booted_unix_s(now);
+            node.handle(now, Input::Clock { unix_s: unix_s() });
         }
         node.tick(now);
         while let Some(output) = node.poll() {

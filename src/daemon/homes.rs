@@ -1,8 +1,9 @@
 //! Homes of the configuration: addresses at once, host names by a thread that may wait for DNS.
 
-use crate::daemon::options::PORT;
+use crate::wire::PORT;
 use crate::wire::limits::HOMES;
 use mio::Waker;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -49,6 +50,15 @@ impl FromStr for Home {
             return Err("neither an address nor a host name".to_string());
         }
         Ok(Home::Host { name: name.to_string(), port })
+    }
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Home::Address(address) => address.fmt(f),
+            Home::Host { name, port } => write!(f, "{name}:{port}"),
+        }
     }
 }
 

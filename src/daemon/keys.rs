@@ -3,8 +3,11 @@
 
 use crate::daemon::options::CONFIGURATION;
 use crate::daemon::process;
+use crate::daemon::store::Entries;
+use crate::node::KEY_FILE;
 use crate::wire::key::HerdKey;
 use crate::wire::limits::KEY_FILE_BYTES;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// The name of the key's file, beside the configuration or in the state directory.
 const NAME: &str = "key";
+/// What it is written to first: it is whole, or it is not there.
+const FRESH: &str = "key.new";
 /// Says that this node is of a keyed herd. A file of its own: it outlives a damaged state.
 const MARK: &str = "keyed";
 /// A fingerprint and a line's end.
@@ -31,10 +36,19 @@ pub struct Found {
 /// The key in the file that was named, else beside the configuration, else in the state directory.
 /// None: the herd is open. An error is a reason not to start.
 pub fn find(named: Option<&Path>, state_dir: &Path) -> Result<Option<Found>, String> {
-    find_beside(Path::new(CONFIGURATION), named, state_dir)
+    let found = look(named, state_dir)?;
+    if found.is_none() {
+        required(named, state_dir)?;
+    }
+    Ok(found)
 }
 
-fn find_beside(
+/// The same, where none is required: it may be on its way.
+pub fn look(named: Option<&Path>, state_dir: &Path) -> Result<Option<Found>, String> {
+    look_beside(Path::new(CONFIGURATION), named, state_dir)
+}
+
+fn look_beside(
     configuration: &Path,
     named: Option<&Path>,
     state_dir: &Path,
@@ -50,6 +64,11 @@ fn find_beside(
             return Ok(Some(Found { key, path, dumps: dumps.unwrap_or(Ok(())) }));
         }
     }
+    Ok(None)
+}
+
+/// Why there must be a key, if so.
+fn required(named: Option<&Path>, state_dir: &Path) -> Result<(), String> {
     if let Some(path) = named {
         return Err(unfit(
             path,
@@ -57,7 +76,7 @@ fn find_beside(
         ));
     }
     let mark = state_dir.join(MARK);
-    let Some(known) = marked(&mark) else { return Ok(None) };
+    let Some(known) = marked(&mark) else { return Ok(()) };
     Err(format!(
         "this node is of a keyed herd (key {}), and there is no key file any more: write the herd's \
          key to {} again, or name its file with --key-file PATH; to run an open herd instead, \
@@ -120,6 +139,41 @@ fn read(path: &Path) -> Result<Option<HerdKey>, String> {
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| unfit(&"it is no text"))?;
     text.parse().map(Some).map_err(|why: &str| unfit(&why))
+}
+
+/// Writes a herd key to the state directory, in the place of one that is there; gives its file.
+pub fn keep(state_dir: &Path, key: &HerdKey) -> io::Result<PathBuf> {
+    let (path, fresh) = (state_dir.join(NAME), state_dir.join(FRESH));
+    let line = Zeroizing::new(format!("{}\n", *key.to_text()));
+    // Left behind by a crash, or put there by somebody: nothing is written through it.
+    match std::fs::remove_file(&fresh) {
+        Err(e) if !is_missing(&e) => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(line.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, &path)?;
+    File::open(state_dir)?.sync_all()?;
+    Ok(path)
+}
+
+/// Writes the herd key that is among these entries, if one is, to its file, with the mark; gives the
+/// others. An open herd was given that key while it ran.
+pub fn keep_apart<'a>(state_dir: &Path, entries: &'a Entries) -> Result<Cow<'a, Entries>, String> {
+    let Some((_, Some(text))) = entries.iter().find(|(name, _)| name == KEY_FILE) else {
+        return Ok(Cow::Borrowed(entries));
+    };
+    let text = std::str::from_utf8(text).map_err(|e| e.to_string())?;
+    let key: HerdKey = text.parse()?;
+    if let Err(e) = process::forbid_core_dumps() {
+        log::warn!("core dumps can not be switched off ({e}): one would hold the herd key");
+    }
+    let path = keep(state_dir, &key)
+        .map_err(|e| format!("can not write the herd key to {}: {e}", state_dir.display()))?;
+    mark(state_dir, &key);
+    log::info!("herd key {} is in {}", key.fingerprint(), path.display());
+    Ok(Cow::Owned(entries.iter().filter(|(name, _)| name != KEY_FILE).cloned().collect()))
 }
 
 /// Remembers, on disk, that this node is of a keyed herd.
@@ -186,7 +240,7 @@ mod tests {
         fs::create_dir(directory.0.join("etc")).unwrap();
         let configuration = directory.0.join("etc/daustd.toml");
         let fingerprint = |named: Option<&Path>| {
-            let found = find_beside(&configuration, named, &directory.0).unwrap();
+            let found = look_beside(&configuration, named, &directory.0).unwrap();
             found.map(|found| found.key.fingerprint())
         };
         let of = |byte| Some(HerdKey::first(&[byte; 40]).fingerprint());
@@ -237,6 +291,40 @@ mod tests {
         padded.push(b'\n');
         let path = directory.write(NAME, &padded, 0o600);
         assert!(find(Some(&path), &directory.0).unwrap_err().contains("limit of 4096 bytes"));
+    }
+
+    #[test]
+    fn a_key_is_written_whole_and_for_its_owner_only() {
+        let directory = Directory::new("keep");
+        let victim = directory.write("victim", b"mine", 0o600);
+        std::os::unix::fs::symlink(&victim, directory.0.join(FRESH)).unwrap();
+        for byte in [1, 2] {
+            let key = HerdKey::first(&[byte; 40]);
+            let path = keep(&directory.0, &key).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            let found = find(None, &directory.0).unwrap().unwrap();
+            assert_eq!((found.key.id(), found.path), (key.id(), path));
+        }
+        assert_eq!(fs::read(&victim).unwrap(), b"mine");
+        assert!(!directory.0.join(FRESH).exists());
+        assert!(keep(&directory.0.join("gone"), &HerdKey::first(&[1; 40])).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_to_be_kept_goes_to_its_file_and_nowhere_else() {
+        let directory = Directory::new("apart");
+        let other = ("keys".to_string(), Some(vec![1]));
+        let plain = vec![other.clone()];
+        assert!(matches!(keep_apart(&directory.0, &plain), Ok(Cow::Borrowed(_))));
+        assert!(find(None, &directory.0).unwrap().is_none());
+        let (key, line) = (HerdKey::first(&[1; 40]), text(1));
+        let entries = vec![(KEY_FILE.to_string(), Some(line.clone())), other];
+        assert_eq!(*keep_apart(&directory.0, &entries).unwrap(), plain);
+        assert_eq!(find(None, &directory.0).unwrap().unwrap().key.id(), key.id());
+        fs::remove_file(directory.0.join(NAME)).unwrap();
+        assert!(find(None, &directory.0).is_err(), "the mark is not there");
+        assert!(keep_apart(&directory.0.join("gone"), &entries).is_err());
+        assert!(keep_apart(&directory.0, &vec![(KEY_FILE.to_string(), Some(vec![7]))]).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where log lines end up. Lives on the log's own thread, so it may wait.
 
 use crate::daemon::logging::{Line, Target};
+use crate::wire::time::utc;
 use log::Level;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -73,21 +74,6 @@ fn write_line(out: &mut impl Write, line: &Line, lost: u64) -> std::io::Result<(
     let level = line.level.as_str().to_lowercase();
     text.push_str(&format!("{} {level:5} {}: {}\n", utc(line.unix_s), line.subject, line.text));
     out.write_all(text.as_bytes())
-}
-
-/// `2026-11-21T08:19:36Z`, from days since 1970 by the calendar that starts its years in March.
-fn utc(unix_s: u64) -> String {
-    let (days, second) = (unix_s / 86_400 + 719_468, unix_s % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Syslog that survives its daemon's restart, which the crate does not: a failed write drops the

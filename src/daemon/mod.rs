@@ -11,6 +11,7 @@ mod control_path;
 mod event_loop;
 mod homes;
 mod interfaces;
+mod join;
 mod keys;
 mod local_addresses;
 mod log_sink;
@@ -24,12 +25,14 @@ mod store;
 mod streams;
 mod tokens;
 mod udp;
+mod users;
 mod watcher;
 
 use crate::node::{self, Node, Socket};
 use crate::wire::ids::Name;
 use crate::wire::seal::Suite;
 use event_loop::World;
+use join::Invitation;
 use keys::Found;
 use options::{Asked, Environment, Settings};
 use process::{Detached, Starter};
@@ -63,6 +66,15 @@ pub fn main(arguments: Vec<String>) -> i32 {
     // Before any thread and any file: nothing this program makes is for others to read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     process::ignore_file_size_signal();
+    // Before standard input is let go.
+    let invited = settings.join.as_deref().map(|join| join::read(join, &environment.directory));
+    let invitation = match invited.transpose() {
+        Ok(invitation) => invitation,
+        Err(sentence) => {
+            eprintln!("daustd: {sentence}");
+            return 1;
+        }
+    };
     let starter = match detach_if_asked(&settings) {
         Ok(Detached::Daemon(starter)) => starter,
         Ok(Detached::Starter { status }) => return status,
@@ -76,7 +88,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
         Asked::Print(_) => Err("these are no options to run with".to_string()),
     };
     let log_is_read = !settings.detach && settings.logfile.is_none();
-    match start(settings, Box::new(reload)) {
+    match start(settings, invitation, Box::new(reload)) {
         Ok((world, node)) => run(world, node, starter),
         Err(sentence) => {
             if !log_is_read {
@@ -101,17 +113,22 @@ fn detach_if_asked(settings: &Settings) -> Result<Detached, String> {
 
 /// Opens everything, in order: log, state, sockets, node.
 fn start(
-    settings: Settings,
+    mut settings: Settings,
+    invitation: Option<Invitation>,
     reload: Box<dyn Fn() -> Result<Settings, String>>,
 ) -> Result<(World, Node), String> {
     // Root may have to read it, from where the sandbox does not reach.
-    let found = keys::find(settings.key_file.as_deref(), &settings.state_dir)?;
+    let look = if invitation.is_some() { keys::look } else { keys::find };
+    let mut found = look(settings.key_file.as_deref(), &settings.state_dir)?;
     let missing = if settings.sandbox { sandbox::enter(&settings) } else { Vec::new() };
     let log = logging::start(settings.log_target(), settings.verbose)?;
     for sentence in missing {
         log::warn!("{sentence}");
     }
     let state = State::open(&settings.state_dir)?;
+    if let Some(invitation) = invitation {
+        found = Some(join::join(invitation, found, &mut settings)?);
+    }
     if let Some(Found { key, path, dumps }) = &found {
         if let Err(e) = dumps {
             log::warn!("core dumps can not be switched off ({e}): one would hold the herd key");
@@ -132,7 +149,9 @@ fn start(
         Streams::listen(registry()?, settings.bind, settings.port, process::raise_file_limit())
             .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
     let (listener, file) = control_path::bind(&settings.socket)?;
-    let control = control::Control::listen(registry()?, listener, file).map_err(|e| no_poll(&e))?;
+    let users = users::Users::new(settings.readers.as_deref())?;
+    let control =
+        control::Control::listen(registry()?, listener, file, users).map_err(|e| no_poll(&e))?;
     if settings.sandbox
         && let Err(why) = sandbox::bound()
     {

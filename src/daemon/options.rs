@@ -6,6 +6,7 @@ use crate::daemon::configuration;
 use crate::daemon::homes::Home;
 use crate::daemon::logging::Target;
 use crate::node::Threshold;
+use crate::wire::PORT;
 use crate::wire::command::Rank;
 use crate::wire::ids::Name;
 use crate::wire::limits::{HOMES, TIMEOUT_MS};
@@ -14,8 +15,6 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The port of every herd, UDP and TCP, unless `-P` says else.
-pub const PORT: u16 = 4040;
 /// Where root's files are, unless ./configure said else.
 pub const CONFIGURATION: &str = match option_env!("HERD_CONFIGURATION") {
     Some(path) => path,
@@ -65,6 +64,13 @@ pub const TABLE: &[Row] = &[
     row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
     row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
     row("", "key-file", Kind::Value, "PATH", "file of the herd key (open herd if there is none)"),
+    row(
+        "",
+        "join",
+        Kind::Value,
+        "TOKEN",
+        "get the herd key for this: TOKEN@ADDR, a file, or - (stdin)",
+    ),
     row("", "no-sandbox", Kind::Flag, "", "keep all rights of the process, to debug it"),
     row("l", "logfile", Kind::Value, "PATH", "log here; SIGHUP opens it again"),
     row("S", "state-dir", Kind::Value, "DIR", "where the identity and the peers are kept"),
@@ -85,6 +91,8 @@ pub struct Settings {
     pub open_public: bool,
     /// Where the herd key must be; None: where one is looked for.
     pub key_file: Option<PathBuf>,
+    /// Where a join token is, for the first start.
+    pub join: Option<String>,
     pub sandbox: bool,
     /// The configuration file, which SIGHUP reads again.
     pub configuration: PathBuf,
@@ -95,6 +103,8 @@ pub struct Settings {
     pub verbose: usize,
     /// What other nodes may have done here, at most.
     pub accept: Rank,
+    /// A group of local users who may look and change nothing.
+    pub readers: Option<String>,
     pub threshold: Threshold,
     pub timeout_ms: u64,
 }
@@ -122,6 +132,7 @@ impl Settings {
             ("state-dir", self.state_dir != fresh.state_dir),
             ("socket", self.socket != fresh.socket),
             ("accept", self.accept != fresh.accept),
+            ("readers", self.readers != fresh.readers),
             ("consensus_treshold", self.threshold != fresh.threshold),
             ("timeout", self.timeout_ms != fresh.timeout_ms),
         ];
@@ -273,6 +284,7 @@ fn settings(
         deadend: flag("deadend"),
         open_public: flag("open-public"),
         key_file: path("key-file", &environment.key_file).map(|path| absolute(&path)),
+        join: one("join").cloned(),
         sandbox: !flag("no-sandbox"),
         configuration: CONFIGURATION.into(),
         logfile: one("logfile").map(|v| absolute(Path::new(v))),
@@ -280,6 +292,7 @@ fn settings(
         socket: absolute(&socket.map_or_else(|| environment.socket(), Ok)?),
         verbose,
         accept: one("accept").map(|v| parse("accept", v)).transpose()?.unwrap_or(Rank::Execute),
+        readers: one("readers").cloned(),
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
     })

@@ -5,15 +5,18 @@
 //! hears of each batch through a channel and a waker.
 
 use crate::daemon::ALREADY_RUNNING;
+use crate::daemon::keys;
 use crate::daemon::state_file::{Opened, StateFile};
 use crate::node::Kept;
-use crate::wire::limits::{KEEP_BATCHES, NODES};
+use crate::wire::limits::{
+    JOURNAL_COMMANDS, JOURNAL_EVENTS, JOURNAL_STRANGERS, KEEP_BATCHES, NODES,
+};
 use mio::Waker;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::sync::mpsc::{
@@ -28,8 +31,9 @@ const LOCK_AGAIN: Duration = Duration::from_millis(20);
 /// How often a write that failed is tried again, and how long the end waits for the last ones.
 const WRITE_AGAIN: Duration = Duration::from_secs(10);
 const LAST_WRITES: Duration = Duration::from_secs(10);
-/// Entries that could not be written and wait to be tried again: all that a full roster has.
-const UNWRITTEN: usize = 4 * NODES;
+/// Entries that could not be written and wait to be tried again: all that a full roster and a
+/// full journal have.
+const UNWRITTEN: usize = 4 * NODES + JOURNAL_EVENTS + JOURNAL_COMMANDS + JOURNAL_STRANGERS;
 
 /// What one batch changes: None removes.
 pub type Entries = Vec<(String, Option<Vec<u8>>)>;
@@ -45,6 +49,7 @@ pub struct Written {
 pub struct State {
     /// None where nothing can be kept; then the sentence says why.
     file: Result<StateFile, String>,
+    directory: PathBuf,
     /// Held for as long as the daemon runs.
     lock: Option<File>,
     pub kept: Kept,
@@ -70,7 +75,10 @@ impl State {
             Err(TryLockError::Error(e)) => return Ok(State::nothing(directory, &e)),
         }
         match StateFile::open(directory, unix_s())? {
-            Opened::Kept(file, kept) => Ok(State { file: Ok(file), lock: Some(lock), kept }),
+            Opened::Kept(file, kept) => {
+                let directory = directory.to_path_buf();
+                Ok(State { file: Ok(file), directory, lock: Some(lock), kept })
+            }
             Opened::NotWritable(e) => {
                 Ok(State { lock: Some(lock), ..State::nothing(directory, &e) })
             }
@@ -83,14 +91,14 @@ impl State {
     }
 
     fn nothing(directory: &Path, why: &dyn std::fmt::Display) -> State {
-        let directory = directory.display();
+        let path = directory.display();
         let sentence = format!(
-            "nothing is kept in {directory}: {why}; this node has a new identity each time it \
+            "nothing is kept in {path}: {why}; this node has a new identity each time it \
              starts; -S DIR names another directory"
         );
         log::warn!("{sentence}");
         let kept = Kept { start_counter: unix_s(), ..Kept::default() };
-        State { file: Err(sentence), lock: None, kept }
+        State { file: Err(sentence), directory: directory.to_path_buf(), lock: None, kept }
     }
 }
 
@@ -150,7 +158,11 @@ impl Store {
             lock: state.lock,
         };
         match state.file {
-            Ok(mut file) => store.start_thread(move |entries| file.write(entries))?,
+            Ok(mut file) => store.start_thread(move |entries| {
+                // The key's file first: with newer keys and without it nothing could start.
+                let rest = keys::keep_apart(&state.directory, entries)?;
+                file.write(&rest)
+            })?,
             Err(sentence) => store.refusal = sentence,
         }
         Ok(store)
@@ -265,7 +277,12 @@ mod tests {
     fn store(poll: &mio::Poll) -> Store {
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let kept = Kept::default();
-        let state = State { file: Err("nothing is kept".to_string()), lock: None, kept };
+        let state = State {
+            file: Err("nothing is kept".to_string()),
+            directory: PathBuf::new(),
+            lock: None,
+            kept,
+        };
         Store::start(state, waker).unwrap()
     }
 

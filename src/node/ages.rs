@@ -6,7 +6,7 @@
 //! never grow old.
 
 use crate::node::outbox::Notice;
-use crate::node::roster::Peer;
+use crate::node::peer::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::message::Ages;
@@ -42,7 +42,7 @@ pub fn ages(t: &mut Tables, room_bytes: usize) -> Vec<u8> {
 }
 
 /// A node that nobody seems to have heard for so long is looked at afresh, by who heard it last:
-/// the engine's own probe may come late. In a larger herd ages take their turns to arrive.
+/// the engine's own probe may come late.
 const SILENT_MS: u64 = 2_000;
 
 const LOOK_MS: u64 = 200;
@@ -54,12 +54,14 @@ pub fn look_at_silent(t: &mut Tables) {
     if t.now < t.next_look {
         return;
     }
-    t.next_look = t.now.plus_ms(LOOK_MS);
+    // In a larger herd ages take their turns to arrive.
+    let stretches = (1 + t.roster.len() / AGES) as u64;
+    t.next_look = t.now.plus_ms(LOOK_MS * stretches);
     let heard = t.roster.live().filter_map(|(_, peer)| peer.heard_here).max();
     if heard.is_some_and(|at| t.now.ms_since(at.max(t.awake_since)) >= DEAF_MS) {
         t.out.notice(Notice::CutOff);
     }
-    let silent_ms = SILENT_MS * (1 + t.roster.len() / AGES) as u64;
+    let silent_ms = SILENT_MS * stretches;
     let own = t.own.id;
     let silent = |(_, peer): &(NodeId, &Peer)| {
         peer.heard_by == own && peer.heard_here.is_some() && peer.age_ms(t.now) > silent_ms

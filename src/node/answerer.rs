@@ -1,9 +1,9 @@
 //! Requests of other nodes, carried out here, each once: a repeated ask gets the answer again.
 
-use crate::node::execute::execute;
+use crate::node::execute::carry_out;
 use crate::node::outbox::Carry;
 use crate::node::planted::Bug;
-use crate::node::rights;
+use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::command::{Command, Rank};
@@ -56,20 +56,15 @@ impl Answerer {
                 // Not carried out, so not remembered: a repeat may fare better.
                 t.own.count("asks refused at the limit of requests under way");
                 let text = format!("its limit of {REQUESTS} requests under way is reached");
-                let reply = Reply::Error(Failure::new(ErrorCode::Limit, text));
+                let failure = Failure::new(ErrorCode::Limit, text);
+                let asker = Asker::node(t, from);
+                note_refusal(t, &asker, &ask.command, &failure);
+                let reply = Reply::Error(failure);
                 let answer = Answer { number: ask.number, part: 0, last: true, reply };
                 t.out.carry(from, Body::Answer(answer), back);
                 return;
             }
-            let refusal = self.too_many(t.now, from, &ask.command);
-            let answers = match refusal.or_else(|| rights::refusal(t, from, &ask.command)) {
-                Some(failure) => vec![Reply::Error(failure)],
-                None => {
-                    #[cfg(feature = "testing")]
-                    t.own.executed.push(request);
-                    execute(t, &ask.command)
-                }
-            };
+            let answers = self.carry_out(t, request, &ask.command);
             self.remember(t, request, ask.wait_ms, answers);
         }
         let Some(executed) = self.executed.get_mut(&request) else { return };
@@ -82,6 +77,19 @@ impl Answerer {
         for answer in executed.answers.clone() {
             t.out.carry(from, Body::Answer(answer), carry);
         }
+    }
+
+    /// Carries it out if its asker may have it.
+    fn carry_out(&mut self, t: &mut Tables, request: RequestId, command: &Command) -> Vec<Reply> {
+        let asker = Asker::node(t, request.origin);
+        let refusal = self.too_many(t.now, request.origin, command);
+        let Some(failure) = refusal.or_else(|| rights::refusal(t, &asker, command)) else {
+            #[cfg(feature = "testing")]
+            t.own.executed.push(request);
+            return carry_out(t, &asker, command);
+        };
+        note_refusal(t, &asker, command, &failure);
+        vec![Reply::Error(failure)]
     }
 
     /// Few who change something do it often: one that has run wild is slowed down.
@@ -141,5 +149,11 @@ impl Answerer {
             *kept_bytes -= if keep { 0 } else { executed.bytes };
             keep
         });
+    }
+}
+
+fn note_refusal(t: &mut Tables, asker: &Asker, command: &Command, failure: &Failure) {
+    if command.rank() > Rank::Read {
+        t.journal.command(t.now, asker, command.words(), Some(failure));
     }
 }

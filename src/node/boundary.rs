@@ -86,6 +86,16 @@ pub enum Threshold {
     Count(u32),
 }
 
+impl Threshold {
+    /// How many of `answered` must see a node down; at least one.
+    pub fn needed(self, answered: u32) -> u32 {
+        match self {
+            Threshold::Share(share) => (share * f64::from(answered)).ceil().max(1.0) as u32,
+            Threshold::Count(count) => count.max(1),
+        }
+    }
+}
+
 impl Default for Threshold {
     fn default() -> Threshold {
         Threshold::Share(0.5)
@@ -125,6 +135,22 @@ pub enum Closed {
     Limit,
 }
 
+/// Who sits behind a local program, as the kernel says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    pub uid: u32,
+    /// Empty where the machine has no name for it.
+    pub name: String,
+    /// What it may do at most.
+    pub may: Rank,
+}
+
+impl Default for User {
+    fn default() -> User {
+        User { uid: 0, name: "root".to_string(), may: Rank::Execute }
+    }
+}
+
 #[derive(Debug)]
 pub enum Input<'a> {
     Datagram {
@@ -153,6 +179,7 @@ pub enum Input<'a> {
     /// A local program asks.
     Request {
         client: ClientId,
+        user: User,
         request: Request,
     },
     ClientGone {
@@ -169,6 +196,11 @@ pub enum Input<'a> {
     Kept {
         ticket: u64,
         result: Result<(), String>,
+    },
+    /// The time of day, in seconds since the epoch: at least where it is not what it was plus the
+    /// time since.
+    Clock {
+        unix_s: u64,
     },
     /// SIGTERM: say goodbye; `Stopped` follows.
     Leave,

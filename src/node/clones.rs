@@ -8,6 +8,7 @@ use crate::node::routes::Way;
 use crate::node::{Node, keeping, keys};
 use crate::wire::codec;
 use crate::wire::hello::Intent;
+use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
 use crate::wire::message::{Body, Envelope, Nonce, Taken, Undead};
@@ -56,7 +57,8 @@ impl Node {
         let t = &mut self.t;
         let random = t.random.random();
         let plain = codec::encode(&envelope(body, Vec::new(), None));
-        if let Some(bytes) = t.roster.seal_to_former(id, &t.own, random, &plain) {
+        let peer = t.roster.get_mut(id);
+        if let Some(bytes) = peer.and_then(|peer| peer.seal_to_former(&t.own, random, &plain)) {
             t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }
     }
@@ -88,10 +90,14 @@ impl Node {
         let outputs = std::mem::take(&mut t.out.outputs);
         let now = t.now;
         let relay = std::mem::take(&mut self.relay);
+        let journal = t.journal.take(now);
         let original = t.own.id;
         *self = Node::new(options, kept, seed, now);
         self.t.own.change(|record| record.set_copy_of(original));
         self.relay = relay;
+        self.t.journal = journal;
+        let text = "under a new identity: another live node had this one's (a cloned image?)";
+        self.t.journal.event(now, EntryKind::Started, self.t.own.id, "", text);
         for (_, record, signed) in former {
             let id = record.id();
             self.t.roster.put(record, signed, State::Suspect, now);

@@ -2,10 +2,10 @@
 //! `-k`, remembered, or the default gateway. Greeting a random remembered pair that is not a
 //! member goes on for ever: that is what heals islands and long partitions.
 
-use crate::node::outbox::{Notice, Occasion};
+use crate::node::outbox::{Notice, Occasion, no_answer};
 use crate::node::own::Own;
+use crate::node::peer::Peer;
 use crate::node::planted::Bug;
-use crate::node::roster::Peer;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::PROTOCOL_VERSION;
@@ -119,7 +119,9 @@ impl Contacts {
     ) {
         let is_typed = matches!(why, Occasion::Typed { .. });
         if let Some(known) = self.contacts.get_mut(&at) {
-            if is_typed || (why == Occasion::Home && known.why != Occasion::Home) {
+            if matches!(why, Occasion::Looked { .. }) {
+                known.next = t.now;
+            } else if is_typed || (why == Occasion::Home && known.why != Occasion::Home) {
                 known.intent = Intent::Join;
                 known.id = NodeId::ANYBODY;
                 known.next = t.now;
@@ -137,7 +139,7 @@ impl Contacts {
         }
         if self.contacts.len() >= CONTACTS {
             t.own.count("contacts refused at their limit");
-            if is_typed {
+            if is_typed || matches!(why, Occasion::Looked { .. }) {
                 let text = format!("limit of {CONTACTS} contacts greeted at once reached");
                 let failure = Failure::new(ErrorCode::Limit, text);
                 t.out.notice(Notice::ContactFailed { address: at, failure });
@@ -257,9 +259,13 @@ impl Contacts {
         match contact.why {
             Occasion::Typed { until } if until <= t.now => {
                 self.contacts.remove(&at);
-                let text = format!("no daustd answers at {at}");
+                let text = no_answer(at);
                 let failure = Failure::new(ErrorCode::Unreachable, text);
                 t.out.notice(Notice::ContactFailed { address: at, failure });
+                return;
+            }
+            Occasion::Looked { until } if until <= t.now => {
+                self.contacts.remove(&at);
                 return;
             }
             Occasion::Typed { .. } if met => {
@@ -285,11 +291,18 @@ impl Contacts {
             Occasion::Gateway if !is_deserted(t) => Intent::Return,
             _ => contact.intent,
         };
-        contact.next = t.now.plus_ms(contact.wait_ms);
+        // A whole herd that starts at once phones one home: those it had no time for come back apart.
+        let apart_ms = match contact.why {
+            Occasion::Home if contact.wait_ms > AGAIN_MS && t.roster.is_empty() => {
+                contact.nonce % contact.wait_ms
+            }
+            _ => contact.wait_ms / 2,
+        };
+        contact.next = t.now.plus_ms(contact.wait_ms / 2 + apart_ms);
         contact.wait_ms = (contact.wait_ms * 2).min(AGAIN_MOST_MS);
         contact.nonce = contact.nonce.wrapping_add(1);
-        let told = t.roster.get(contact.id).and_then(|peer| peer.record.told_keys());
-        let herd = key_to_try(&t.own, told, contact.unanswered).cloned();
+        let record = t.roster.get(contact.id).map(|peer| &peer.record);
+        let herd = key_to_try(&t.own, record, contact.unanswered).cloned();
         contact.unanswered += 1;
         let hello = hello(t, intent, contact.nonce);
         let header = t.own.header(herd.as_ref(), Kind::HelloQuestion, contact.id);
@@ -319,6 +332,16 @@ impl Contacts {
         }
     }
 
+    /// Whether nobody is to be let in from there: it is only looked at. It is no more from then on.
+    pub fn looked(&mut self, at: SocketAddr) -> bool {
+        let is_looked = |contact: &Contact| matches!(contact.why, Occasion::Looked { .. });
+        let looked = self.contacts.get(&at).is_some_and(is_looked);
+        if looked {
+            self.contacts.remove(&at);
+        }
+        looked
+    }
+
     /// The node there answered well.
     pub fn met(&mut self, at: SocketAddr, id: NodeId, now: Time) {
         if let Some(contact) = self.contacts.get_mut(&at) {
@@ -340,11 +363,17 @@ impl Contacts {
         let typed = self.contacts.get(&at).is_some_and(|c| matches!(c.why, Occasion::Typed { .. }));
         if typed {
             self.contacts.remove(&at);
-            let failure = Failure::new(ErrorCode::Refused, text);
-            t.out.notice(Notice::ContactFailed { address: at, failure });
         } else {
             log::info!(target: "hello", "{text}");
         }
+        let failure = Failure::new(ErrorCode::Refused, text);
+        t.out.notice(Notice::ContactFailed { address: at, failure });
+    }
+
+    /// Whether these bytes repeat a question that is not answered.
+    pub fn is_echo(&self, rest: &[u8]) -> bool {
+        let echo: Option<&Echo> = rest.first_chunk();
+        echo.is_some_and(|echo| self.contacts.values().any(|one| one.echo == Some(*echo)))
     }
 
     /// Who answers there is not of this herd: whoever waits for it is told, the log says it seldom,
@@ -361,9 +390,13 @@ impl Contacts {
             return;
         };
         // It may have missed our newest key, or we the first ones: each is tried once.
-        let untried = |contact: &&mut Contact| {
-            why == Outside::OtherKey && contact.unanswered < t.own.identity.ring().len() as u64
+        let ring = t.own.identity.ring();
+        let may_differ = match why {
+            Outside::OtherKey => true,
+            Outside::NoKey | Outside::OpenHerd => ring.adoption().is_some(),
+            _ => false,
         };
+        let untried = |contact: &&mut Contact| may_differ && contact.unanswered < ring.len() as u64;
         if let Some(contact) = self.contacts.get_mut(&at).filter(untried) {
             contact.echo = None;
             contact.next = t.now;
@@ -379,6 +412,7 @@ impl Contacts {
         if typed {
             self.contacts.remove(&at);
         }
+        self.looked(at);
         let failure = Failure::new(ErrorCode::Refused, text);
         t.out.notice(Notice::ContactFailed { address: at, failure });
     }
@@ -397,18 +431,22 @@ fn is_deserted(t: &Tables) -> bool {
     t.roster.is_empty() || (!heard && !lately(t.own.started))
 }
 
-/// The key of the herd for the next hello of several that are not answered: first the newest that is
-/// held there too as far as is known, then each other one, the newest first.
-fn key_to_try<'a>(own: &'a Own, told: Option<&str>, unanswered: u64) -> Option<&'a HerdKey> {
+/// The key of the herd for the next hello of several that are not answered (None: without one): first
+/// the newest that is held there too as far as is known, then each other one, the newest first.
+fn key_to_try<'a>(own: &'a Own, there: Option<&Record>, unanswered: u64) -> Option<&'a HerdKey> {
     let ring = own.identity.ring();
-    let first = match told {
-        Some(_) => ring.common(told),
-        None => ring.newest(),
+    let first = match there {
+        Some(record) if record.told_keys().is_some() || ring.adoption().is_some() => {
+            ring.common(record.told_keys())
+        }
+        _ => ring.newest(),
     };
-    let others = ring.iter().map(|held| &held.key);
-    let others = others.filter(|key| first.is_none_or(|first| first.id() != key.id()));
-    let all: Vec<&HerdKey> = first.into_iter().chain(others).collect();
-    all.get(unanswered as usize % all.len().max(1)).copied()
+    let held = ring.iter().map(|held| Some(&*held.key));
+    let all = held.chain(ring.takes_open().then_some(None));
+    let id = |key: Option<&HerdKey>| key.map(HerdKey::id);
+    let others = all.filter(|key| id(*key) != id(first));
+    let all: Vec<Option<&HerdKey>> = std::iter::once(first).chain(others).collect();
+    all[unanswered as usize % all.len()]
 }
 
 pub fn hello(t: &Tables, intent: Intent, nonce: u64) -> Hello {

@@ -2,16 +2,18 @@
 
 use crate::node::keys;
 use crate::node::outbox::Notice;
-use crate::node::roster::Peer;
+use crate::node::peer::Peer;
+use crate::node::rights::Asker;
 use crate::node::tables::Tables;
-use crate::node::trace;
+use crate::node::{checkup, tokens, trace, why};
 use crate::wire::PROTOCOL_VERSION;
-use crate::wire::command::Command;
+use crate::wire::command::{Command, Rank};
+use crate::wire::history::Entry;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Counter, KeyInfo, Lacking, Limit, NodeInfo, State, VersionInfo};
 use crate::wire::key::{FIRST_EPOCH, HerdKey};
 use crate::wire::keyring::{Held, read};
-use crate::wire::limits::{KEY_GRACE_S, KEYS, REVOKED, TABLE};
+use crate::wire::limits::{KEY_GRACE_S, KEYS, NODES, REVOKED, TABLE, TOKEN_MS, TOKENS};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::rumor::Subject;
@@ -19,11 +21,27 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Rows in one part of a reply: some 150 bytes each, so that a part stays below its limit.
 const ROWS: usize = 64;
+/// The same of entries of the journal, which have up to 600.
+const ENTRIES: usize = 24;
 
-const NO_KEY: &str = "this herd is open: `daust key new` makes a herd key";
+const NO_KEY: &str = "this herd is open: `daust key adopt` gives it a key while it runs, `daust key \
+                      new` makes one for a new herd";
 
-/// Carries out a command; gives the parts of the reply, at least one.
-pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
+/// Carries out a command, and notes in the journal what changes something; gives the parts of the
+/// reply, at least one.
+pub fn carry_out(t: &mut Tables, asker: &Asker, command: &Command) -> Vec<Reply> {
+    let replies = execute(t, asker, command);
+    if command.rank() > Rank::Read {
+        let failure = match replies.first() {
+            Some(Reply::Error(failure)) => Some(failure),
+            _ => None,
+        };
+        t.journal.command(t.now, asker, command.words(), failure);
+    }
+    replies
+}
+
+fn execute(t: &mut Tables, asker: &Asker, command: &Command) -> Vec<Reply> {
     match command {
         Command::Ping => vec![Reply::Pong],
         Command::List => list(t),
@@ -65,6 +83,67 @@ pub fn execute(t: &mut Tables, command: &Command) -> Vec<Reply> {
             Some(key) => Reply::KeyText(key.to_text().to_string()),
             None => Reply::Error(Failure::new(ErrorCode::Refused, NO_KEY)),
         }],
+        Command::Token => vec![token(t).unwrap_or_else(Reply::Error)],
+        Command::Adopt(members) => vec![adopt(t, members)],
+        Command::Why(text) => vec![match find(t, text) {
+            Ok(id) => Reply::Why(Box::new(why::why(t, id))),
+            Err(failure) => Reply::Error(failure),
+        }],
+        Command::Doctor(None) => vec![Reply::Findings(checkup::checkup(t))],
+        // Taken before it comes here where it can be answered at all.
+        Command::Doctor(Some(_)) => {
+            let text = "`doctor NODE` is asked of the local node only";
+            vec![Reply::Error(Failure::new(ErrorCode::Invalid, text))]
+        }
+        Command::History(about) => history(t, asker, about.as_deref()),
+    }
+}
+
+/// Where it is to be shown goes with it: the first address that this node tells others.
+fn token(t: &mut Tables) -> Result<Reply, Failure> {
+    if t.own.identity.herd().is_none() {
+        return Err(Failure::new(ErrorCode::Refused, NO_KEY));
+    }
+    let record = &t.own.record;
+    let ip = record.addresses.first().copied();
+    let at = ip.map(|ip| SocketAddr::new(ip, record.port)).ok_or_else(|| {
+        Failure::new(ErrorCode::Refused, "this node has no address that a new machine could ask")
+    })?;
+    match tokens::make(t) {
+        Some(token) => Ok(Reply::Token(format!("{}@{at}", *token.to_text()))),
+        None => {
+            let text = format!(
+                "limit of {TOKENS} join tokens that wait to be used reached: each is good for {} \
+                 minutes",
+                TOKEN_MS / 60_000
+            );
+            Err(Failure::new(ErrorCode::Limit, text))
+        }
+    }
+}
+
+/// The journal, or what of it is about one node. Other nodes are not told the names of local users;
+/// in an open herd, where anybody may be one of them, no more than what became of its nodes.
+fn history(t: &Tables, asker: &Asker, about: Option<&str>) -> Vec<Reply> {
+    let is_local = matches!(asker, Asker::User(_));
+    let keyed = t.own.identity.herd().is_some();
+    let id = about.and_then(|text| find(t, text).ok());
+    let wanted = |entry: &&Entry| {
+        let told = is_local || keyed || !entry.is_private();
+        told && about.is_none_or(|name| entry.is_about(id, name))
+    };
+    let entries: Vec<Entry> = t
+        .journal
+        .entries()
+        .filter(wanted)
+        .map(|entry| if is_local { entry.clone() } else { entry.without_user() })
+        .collect();
+    match about {
+        Some(text) if entries.is_empty() && id.is_none() => {
+            vec![Reply::Error(Failure::new(ErrorCode::UnknownNode, unknown(text)))]
+        }
+        _ if entries.is_empty() => vec![Reply::History(entries)],
+        _ => entries.chunks(ENTRIES).map(|some| Reply::History(some.to_vec())).collect(),
     }
 }
 
@@ -100,12 +179,6 @@ fn own_info(t: &Tables) -> NodeInfo {
 fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
     let peer = t.roster.get(id)?;
     let record = &peer.record;
-    let route = match t.routes.through(id, &t.own, &t.roster, t.now) {
-        Some(through) => format!("via {}", t.name(through)),
-        None => {
-            t.routes.seen_directly(id, t.now).map(|address| address.to_string()).unwrap_or_default()
-        }
-    };
     Some(NodeInfo {
         id,
         name: t.name(id),
@@ -119,7 +192,7 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         },
         hidden: record.hidden,
         parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
-        route,
+        route: t.route(id),
         rtt_us: t.routes.rtt_us(id),
         heard_by: t.name(peer.heard_by),
         generation: record.generation.0,
@@ -162,6 +235,11 @@ fn version(t: &Tables) -> VersionInfo {
 fn key_infos(t: &Tables) -> Vec<KeyInfo> {
     let file = t.own.options.key.as_ref().map(HerdKey::id);
     let ring = t.own.identity.ring();
+    let open = ring.adoption().map(|adoption| {
+        let open_s = adoption.until_unix_s.saturating_sub(t.own.unix_s(t.now));
+        format!("; who has none is heard for {open_s} s more at most")
+    });
+    let open = open.unwrap_or_default();
     let info = |held: &Held| {
         let lacks = |record: &Record| match record.told_keys() {
             Some(told) => !read(told).contains(&held.id),
@@ -176,7 +254,7 @@ fn key_infos(t: &Tables) -> Vec<KeyInfo> {
             herd: held.key.herd(),
             epoch: held.id.epoch,
             source: match Some(held.id) == file {
-                true => t.own.options.key_source.clone(),
+                true => format!("{}{open}", t.own.options.key_source),
                 false => "rotation".to_string(),
             },
             lacking: (!lacking.is_empty()).then(|| Lacking {
@@ -193,6 +271,19 @@ fn rotate(t: &mut Tables, revoked: &[NodeId]) -> Reply {
         return Reply::Keys(key_infos(t));
     }
     Reply::Error(Failure::new(ErrorCode::Refused, NO_KEY))
+}
+
+fn adopt(t: &mut Tables, members: &[NodeId]) -> Reply {
+    if t.own.identity.herd().is_some() {
+        let text = "this herd has a key already: `daust key rotate` makes the next";
+        return Reply::Error(Failure::new(ErrorCode::Refused, text));
+    }
+    if !members.contains(&t.own.id) || members.len() > NODES {
+        let text = "the nodes that are to get the key are not named: `daust key adopt` asks";
+        return Reply::Error(Failure::new(ErrorCode::Invalid, text));
+    }
+    keys::adopt(t, members);
+    Reply::Keys(key_infos(t))
 }
 
 fn revoke(t: &mut Tables, text: &str) -> Reply {
@@ -273,6 +364,26 @@ pub fn why_dead(t: &Tables, id: NodeId) -> Failure {
         _ => format!("down for {seconds} s"),
     };
     Failure::new(ErrorCode::NoAnswer, text)
+}
+
+/// What is typed as an address.
+pub fn address_of(text: &str, port: u16) -> Option<SocketAddr> {
+    match (text.parse::<SocketAddr>(), text.parse::<IpAddr>()) {
+        (Ok(address), _) => Some(address),
+        (_, Ok(ip)) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
+}
+
+/// What may be the reason that a node does not answer.
+pub fn hint(t: &Tables, id: NodeId) -> String {
+    let Some(peer) = t.roster.get(id) else { return String::new() };
+    match (peer.state, peer.record.hidden, peer.record.parent) {
+        (State::Suspect, ..) => format!("; suspect: {}", peer.reason),
+        (_, true, Some(parent)) => format!("; it is reached through {}", t.name(parent)),
+        (_, true, None) => "; it is hidden and has no parent yet".to_string(),
+        _ => String::new(),
+    }
 }
 
 /// Whether a node that is known to live, or this one, is meant by what a person typed.

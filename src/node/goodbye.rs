@@ -3,6 +3,7 @@
 use crate::node::Node;
 use crate::node::boundary::Output;
 use crate::node::planted::Bug;
+use crate::wire::history::EntryKind;
 use crate::wire::limits::GOODBYE_MS;
 use crate::wire::message::Body;
 use crate::wire::rumor::{Left, Rumor};
@@ -32,6 +33,7 @@ impl Node {
             end: t.now.plus_ms(LINGER_MS),
             latest: t.now.plus_ms(GOODBYE_MS),
         });
+        t.journal.event(t.now, EntryKind::Stopped, t.own.id, "", "");
         self.tell_left();
         self.keeping.flush(&mut self.t);
     }

@@ -3,7 +3,8 @@
 
 use crate::node::members::Members;
 use crate::node::outbox::Notice;
-use crate::node::roster::{Peer, Put};
+use crate::node::peer::Peer;
+use crate::node::roster::Put;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;

@@ -2,13 +2,14 @@
 
 use crate::node::admission::Admission;
 use crate::node::contacts::{Contacts, hello, send};
-use crate::node::outbox::{Notice, Occasion};
+use crate::node::outbox::{Met, Notice, Occasion};
 use crate::node::own::Own;
 use crate::node::pair::PairKeys;
 use crate::node::planted::Bug;
 use crate::node::roster::{Put, is_private};
 use crate::node::routes::Way;
 use crate::node::tables::Tables;
+use crate::node::tokens;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::codec;
 use crate::wire::header::{HEADER_BYTES, Header, Kind};
@@ -23,7 +24,15 @@ use crate::wire::time::Time;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+/// What is said of one that greets again and again and never goes on.
+const UNHEARD: &str = "greeted more than once and did not go on: what is sent from here may not arrive \
+                       there (is UDP blocked that way?); `daust doctor` there says more";
+
 struct Pending {
+    /// Where it greets from, and how often it did: each time its nonce is one more.
+    from: SocketAddr,
+    nonce: u64,
+    greeted: u32,
     record: Record,
     signed: Vec<u8>,
     keys: PairKeys,
@@ -46,6 +55,10 @@ impl Hellos {
     }
 
     pub fn tick(&mut self, t: &mut Tables) {
+        let lost = self.pending.values().filter(|one| one.until <= t.now && one.greeted > 1);
+        for from in lost.map(|one| one.from).collect::<Vec<_>>() {
+            self.say(t, from, UNHEARD);
+        }
         self.pending.retain(|_, pending| pending.until > t.now);
         self.contacts.tick(t);
     }
@@ -59,7 +72,10 @@ impl Hellos {
         if header.kind == Kind::HelloAnswer {
             return self.answer(t, way, header, &plain, herd.as_ref());
         }
-        let known = t.roster.contains(header.sender) || self.pending.contains_key(&header.sender);
+        let named = t.own.identity.ring().adoption();
+        let known = t.roster.contains(header.sender)
+            || self.pending.contains_key(&header.sender)
+            || named.is_some_and(|adoption| adoption.members.contains(&header.sender));
         if !known && !t.own.identity.ring().admits(header.epoch) {
             t.own.count("hellos under an old herd key");
             return self.outsider(t, way, header, rest);
@@ -74,18 +90,67 @@ impl Hellos {
         if header.kind != Kind::HelloQuestion || !padded || t.own.leaving {
             return;
         }
+        let why = match t.own.is_shut_out(header.sender) {
+            true => Outside::Revoked,
+            false => Outside::of(header, t.own.identity.herd_and_epoch()),
+        };
+        self.refuse(t, way, header, rest, why);
+    }
+
+    /// A new machine shows a join token. The answer is shorter than the padded question.
+    pub fn newcomer(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8]) {
+        if HEADER_BYTES + rest.len() < HELLO_BYTES || t.own.leaving {
+            return;
+        }
+        if header.herd != t.own.identity.herd_and_epoch().0 {
+            return self.refuse(t, way, header, rest, Outside::TokenOfOther);
+        }
+        if !self.admission.may_answer(t.now, way.address) {
+            t.own.count("hellos not answered at their limits");
+            return;
+        }
+        match tokens::show(t, rest) {
+            Ok(bytes) => {
+                log::info!(target: "keys", "{} got the herd key for a join token", way.address);
+                send(t, way, bytes);
+            }
+            Err(why) => {
+                t.own.count("join tokens refused");
+                self.refuse(t, way, header, rest, why);
+            }
+        }
+    }
+
+    /// A datagram of another version of the protocol: a refusal of ours, or somebody who greets.
+    pub fn other_version(&mut self, t: &mut Tables, way: Way, bytes: &[u8]) {
+        let Ok((header, rest)) = Header::parse_any(bytes) else { return };
+        if self.contacts.is_echo(rest) {
+            let why = Outside::Version;
+            let own = Header::new(Kind::Refusal, t.own.id, NodeId::ANYBODY);
+            let said = why.refusal(&own, rest).unwrap_or_default();
+            return self.contacts.outside(t, &own, said.get(HEADER_BYTES..).unwrap_or_default());
+        }
+        let padded = bytes.len() >= HELLO_BYTES;
+        if padded && !t.own.leaving {
+            self.refuse(t, way, &header, rest, Outside::Version);
+        }
+    }
+
+    /// In the log and the journal, seldom for one source.
+    fn say(&mut self, t: &mut Tables, from: SocketAddr, why: &str) {
+        if self.admission.may_say(t.now, from.ip()) {
+            log::warn!(target: "hello", "{from} {why}");
+            t.journal.stranger(t.now, from, why);
+        }
+    }
+
+    fn refuse(&mut self, t: &mut Tables, way: Way, header: &Header, rest: &[u8], why: Outside) {
         let seldom = self.admission.may_refuse(t.now, way.address.ip());
         if !seldom && !t.own.has(Bug::RefusedAlways) {
             t.own.count("refusals not sent at their limits");
             return;
         }
-        let why = match t.own.is_shut_out(header.sender) {
-            true => Outside::Revoked,
-            false => Outside::of(header, t.own.identity.herd_and_epoch()),
-        };
-        if self.admission.may_say(t.now, way.address.ip()) {
-            log::warn!(target: "hello", "{} {}", way.address, why.to_asked());
-        }
+        self.say(t, way.address, why.to_asked());
         if let Some(bytes) = why.refusal(header, rest) {
             send(t, way, bytes);
         }
@@ -151,7 +216,11 @@ impl Hellos {
             send(t, way, bytes);
         }
         if refused.is_none() && known_generation.is_none() {
-            self.await_proof(t, record, question.record, keys);
+            self.await_proof(t, way.address, record, question, keys);
+        }
+        // One that only asks whether it is still known is no stranger.
+        if let Some(refusal) = refused.filter(|refusal| *refusal != Refusal::UnknownNode) {
+            self.say(t, way.address, &format!("greets and is refused: {}", refusal.to_asked()));
         }
     }
 
@@ -171,10 +240,20 @@ impl Hellos {
             .map(|known| known.generation)
     }
 
-    fn await_proof(&mut self, t: &mut Tables, record: Record, signed: Vec<u8>, keys: PairKeys) {
+    fn await_proof(
+        &mut self,
+        t: &mut Tables,
+        from: SocketAddr,
+        record: Record,
+        question: Hello,
+        keys: PairKeys,
+    ) {
         let id = record.id();
         let until = t.now.plus_ms(UNPROVED_MS);
-        self.pending.insert(id, Pending { record, signed, keys, until });
+        let (nonce, signed) = (question.nonce, question.record);
+        let before = self.pending.get(&id).filter(|one| one.nonce.wrapping_add(1) == nonce);
+        let greeted = 1 + before.map_or(0, |before| before.greeted);
+        self.pending.insert(id, Pending { from, nonce, greeted, record, signed, keys, until });
     }
 
     fn refusal(
@@ -226,6 +305,11 @@ impl Hellos {
         };
         self.contacts.answered(at);
         let id = record.id();
+        if self.contacts.looked(at) && !t.own.has(Bug::LookJoins) {
+            let met = Met { name: record.name.to_string(), id, refusal: answer.refused };
+            t.out.notice(Notice::Looked { address: at, found: Ok(met) });
+            return;
+        }
         if let Some(refusal) = answer.refused {
             self.contacts.refused(t, at, &record, refusal);
             return;

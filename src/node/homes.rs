@@ -6,8 +6,8 @@
 //! three heartbeats go unanswered.
 
 use crate::node::outbox::{Carry, Notice};
+use crate::node::peer::Peer;
 use crate::node::planted::Bug;
-use crate::node::roster::Peer;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;

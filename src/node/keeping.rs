@@ -2,6 +2,7 @@
 //! waits for the disk, and a node that cannot write goes on.
 
 use crate::node::boundary::{Kept, Output};
+use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::NodeId;
@@ -100,6 +101,9 @@ impl Keeping {
             self.changed.extend(t.roster.iter().map(|(id, _)| id));
             self.flush_at = Some(t.now);
         }
+        if t.journal.is_due {
+            self.flush_at.get_or_insert(self.gather_until.max(t.now));
+        }
         if self.flush_at.is_some_and(|at| at <= t.now) {
             self.flush(t);
         }
@@ -110,7 +114,7 @@ impl Keeping {
         self.gather_until = t.now.plus_ms(GATHER_MS);
         let uptime_s = t.now.ms_since(t.own.started) / 1_000;
         let now_unix_s = t.own.options.started_unix_s + uptime_s;
-        let entries: Vec<(String, Option<Vec<u8>>)> = std::mem::take(&mut self.changed)
+        let mut entries: Vec<(String, Option<Vec<u8>>)> = std::mem::take(&mut self.changed)
             .into_iter()
             .map(|id| {
                 let value = t.roster.get(id).map(|peer| {
@@ -123,6 +127,8 @@ impl Keeping {
                 (format!("{PEER}{id}"), value)
             })
             .collect();
+        let journal = t.journal.take_unkept();
+        entries.extend(journal.into_iter().filter(|_| !t.own.has(Bug::JournalNotKept)));
         if !entries.is_empty() {
             self.ticket += 1;
             t.out.output(Output::Keep { ticket: self.ticket, entries });
@@ -130,8 +136,8 @@ impl Keeping {
     }
 
     /// The disk answered. A failure is said once, until it works again.
-    pub fn kept(&mut self, result: &Result<(), String>) {
-        match result {
+    pub fn kept(&mut self, t: &mut Tables, result: Result<(), String>) {
+        match &result {
             Err(error) if !self.failing => {
                 log::error!(target: "store", "cannot keep what is known, going on without: {error}");
                 self.failing = true;
@@ -142,6 +148,7 @@ impl Keeping {
             }
             _ => {}
         }
+        t.own.not_kept = result.err();
     }
 
     pub fn deadline(&self) -> Option<Time> {

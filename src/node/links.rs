@@ -279,7 +279,7 @@ impl Links {
             return;
         };
         let Some(link) = self.links.get_mut(&channel.stream) else { return };
-        if !t.own.is_of_herd(&header) || t.own.is_shut_out(header.sender) {
+        if t.is_foreign(&header) || t.own.is_shut_out(header.sender) {
             t.own.count("foreign herd");
             // One that nobody proved is ended as a whole.
             let number = if link.proved { channel.number } else { LINK };

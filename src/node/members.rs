@@ -14,6 +14,7 @@ use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::{Generation, NodeId};
 use crate::wire::info::State;
+use crate::wire::limits::RUMORS;
 use crate::wire::message::{Body, Undead};
 use crate::wire::record::Record;
 use crate::wire::rumor::{Rumor, Subject};
@@ -146,7 +147,7 @@ impl Members {
     pub fn told_end(&mut self, t: &mut Tables, id: NodeId, end: Rumor) {
         self.spread(t, &end);
         if let Some(peer) = t.roster.get_mut(id) {
-            peer.end = Some(end);
+            peer.end = Some(Box::new(end));
         }
     }
 
@@ -179,6 +180,7 @@ impl Members {
         let mut asked = Asked::default();
         let _ = self.engine.handle_timer(foca::Timer::RemoveDown(id), &mut asked);
         t.routes.forget(subject.id);
+        t.trials.forget(subject.id);
     }
 
     pub fn forget(&mut self, t: &mut Tables, subject: Subject) -> bool {
@@ -246,6 +248,10 @@ impl Members {
         };
         // With nobody to tell it would wait, and be old when somebody comes.
         if !self.engine.iter_members().any(|member| member.id().node != id) {
+            return;
+        }
+        if self.engine.custom_broadcast_backlog() >= RUMORS && matches!(rumor, Rumor::Record(_)) {
+            t.own.count("records not told on while many wait");
             return;
         }
         let mut bytes = vec![kind];

@@ -10,15 +10,20 @@ mod admission;
 mod ages;
 mod answerer;
 mod boundary;
+mod checkup;
 mod clones;
 mod contacts;
+mod diagnosis;
 mod digest;
+mod doctor;
 mod execute;
 mod forwards;
 mod goodbye;
 mod hearsay;
 mod hellos;
 mod homes;
+mod host;
+mod journal;
 mod keeping;
 mod keys;
 mod link;
@@ -29,6 +34,7 @@ mod news;
 mod outbox;
 mod own;
 mod pair;
+mod peer;
 pub mod planted;
 mod post;
 mod relay;
@@ -40,21 +46,29 @@ mod routes;
 mod swim;
 mod sync;
 mod tables;
+mod tokens;
 mod trace;
+mod trials;
 mod votes;
+mod why;
 
-pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, Why};
+pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, User, Why};
+pub use keys::KEY_FILE;
 
 use crate::wire::hello::Intent;
+use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, EventKind};
 use crate::wire::limits::SLEPT_MS;
 use crate::wire::message::{Body, Nonce};
 use crate::wire::rumor::{Rumor, Subject, Verdict};
 use crate::wire::time::Time;
+use doctor::Doctor;
 use goodbye::Goodbye;
+use host::is_examination;
+use journal::Journal;
 use links::Arrived;
-use outbox::{Notice, Outbox};
+use outbox::{Met, Notice, Outbox};
 use own::Own;
 use planted::Bug;
 use post::Came;
@@ -82,6 +96,7 @@ pub struct Node {
     relay: relay::Relay,
     rotation: rotation::Rotation,
     answerer: answerer::Answerer,
+    doctor: Doctor,
     keeping: keeping::Keeping,
     goodbye: Option<Goodbye>,
     /// What was told as the deadline last: a turn much later than this means that we slept.
@@ -106,11 +121,15 @@ impl Node {
             own,
             roster: Default::default(),
             routes: Default::default(),
+            tokens: Default::default(),
             out: Outbox::default(),
             random,
             awake_since: now,
             next_look: now,
+            journal: Journal::new(&kept, now, unix_s),
+            trials: Default::default(),
         };
+        t.journal.event(now, EntryKind::Started, t.own.id, "", &keys::in_words(&t.own.identity));
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);
         keeping.restore(&mut t, &kept);
@@ -125,6 +144,7 @@ impl Node {
             relay: Default::default(),
             rotation: rotation::Rotation::new(now),
             answerer: Default::default(),
+            doctor: Default::default(),
             keeping,
             goodbye: None,
             awaited: None,
@@ -152,21 +172,34 @@ impl Node {
         match input {
             Input::Datagram { socket, from, bytes } => self.datagram(socket, from, bytes),
             Input::Refused { to, quoted } => self.refused(to, quoted),
+            Input::StreamOpened { stream, .. } if Doctor::is_own(stream) => {
+                self.doctor.opened(t, stream);
+            }
             Input::StreamOpened { stream, .. } => self.links.opened(t, stream),
             Input::StreamFrame { stream, bytes } => {
                 let arrived = self.links.frame(t, stream, bytes);
                 self.arrived(arrived);
             }
+            Input::StreamClosed { stream, closed } if Doctor::is_own(stream) => {
+                self.doctor.closed(stream, closed);
+            }
             Input::StreamClosed { stream, closed } => self.links.closed(t, stream, closed),
-            Input::Request { client, request } => {
-                if let Some(Greet { address, why }) = self.relay.request(t, client, request) {
+            Input::Request { client, request, .. } if is_examination(&request) => {
+                self.examine(client, request);
+            }
+            Input::Request { client, user, request } => {
+                if let Some(Greet { address, why }) = self.relay.request(t, client, user, request) {
                     self.hellos.contacts.contact(t, address, NodeId::ANYBODY, Intent::Join, why);
                 }
             }
-            Input::ClientGone { client } => self.relay.client_gone(client),
+            Input::ClientGone { client } => {
+                self.relay.client_gone(client);
+                self.doctor.client_gone(client);
+            }
             Input::Addresses { own, gateways } => self.addresses(&own, &gateways),
             Input::Homes(homes) => self.hellos.contacts.set_homes(t, &homes),
-            Input::Kept { result, .. } => self.keeping.kept(&result),
+            Input::Kept { result, .. } => self.keeping.kept(t, result),
+            Input::Clock { unix_s } => t.journal.set_clock(t.now, unix_s),
             Input::Leave => t.out.notice(Notice::Stop),
         }
         self.settle();
@@ -186,6 +219,7 @@ impl Node {
         self.links.tick(t);
         self.relay.tick(t);
         self.rotation.tick(t);
+        self.doctor.tick(t);
         self.answerer.tick(t);
         self.keeping.tick(t);
         self.say_goodbye();
@@ -196,7 +230,11 @@ impl Node {
 
     /// The next thing to carry out; drain it each turn, in order.
     pub fn poll(&mut self) -> Option<Output> {
-        self.t.out.outputs.pop_front()
+        let output = self.t.out.outputs.pop_front();
+        if output.is_none() {
+            self.t.out.rest();
+        }
+        output
     }
 
     /// When to call `tick` again at the latest, and what for.
@@ -211,6 +249,7 @@ impl Node {
             (self.links.deadline(), Why::Stream),
             (self.relay.deadline(), Why::Request),
             (self.rotation.deadline(), Why::Keys),
+            (self.doctor.deadline(), Why::Request),
             (self.keeping.deadline(), Why::Keep),
             (goodbye, Why::Goodbye),
         ];
@@ -241,45 +280,6 @@ impl Node {
         self.members.woke(&mut self.t);
         self.homes.woke(&self.t);
         self.settle();
-    }
-
-    /// An ICMP error says that a process is gone. It counts only if it quotes what we sent.
-    fn refused(&mut self, to: std::net::SocketAddr, quoted: &[u8]) {
-        let t = &mut self.t;
-        let Ok((header, rest)) = crate::wire::header::Header::parse(quoted) else { return };
-        // Behind a NAT the refusal is the NAT's: a mapping ended, not a process.
-        let own_address = |peer: &roster::Peer| peer.record.addresses.contains(&to.ip());
-        if !t.roster.get(header.destination).is_some_and(own_address) {
-            t.routes.lost(header.destination, to);
-            return;
-        }
-        let counter = crate::wire::seal::counter_of(rest);
-        let sent = counter.is_some_and(|counter| t.roster.was_sent(header.destination, counter));
-        if header.sender != t.own.id || !sent || t.routes.id_at(to) != Some(header.destination) {
-            t.routes.lost(header.destination, to);
-            t.own.count("refusals not believed");
-            return;
-        }
-        t.routes.refused(header.destination, t.now);
-        self.votes.doubt(t, header.destination);
-    }
-
-    fn addresses(&mut self, own: &[std::net::IpAddr], gateways: &[std::net::IpAddr]) {
-        let t = &mut self.t;
-        if t.own.options.gateways != gateways {
-            t.own.gateways_met.retain(|at, _| gateways.contains(at));
-            self.hellos.contacts.set_gateways(t, gateways);
-        }
-        let lost = t.own.options.addresses.iter().any(|address| !own.contains(address));
-        if t.own.set_addresses(own) {
-            log::info!(target: "node", "own addresses changed");
-            if lost {
-                self.links.moved(t, None);
-            }
-            self.nat.moved(t);
-            self.homes.phone_now(t);
-            t.out.notice(Notice::OwnChanged);
-        }
     }
 
     fn arrived(&mut self, arrived: Option<Arrived>) {
@@ -329,11 +329,19 @@ impl Node {
             Body::Knock(Nonce { nonce }) if came.hops == 0 => self.nat.knocked(t, from, nonce),
             Body::Saw(_) | Body::Knock(_) => {}
             Body::Probe(nonce) => t.out.carry(from, Body::ProbeAnswer(nonce), came.back()),
-            // That it arrived is all there is to it.
-            Body::ProbeAnswer(_) => {}
+            // To others, that it arrived is all there is to it.
+            Body::ProbeAnswer(Nonce { nonce }) => self.doctor.echoed(t, from, nonce, came.hops),
+            Body::Full(full) if came.way.is_some() => {
+                t.out.carry(from, Body::FullAnswer(full), came.back());
+            }
+            Body::Full(_) => {}
+            Body::FullAnswer(full) => self.doctor.full_echoed(from, full.nonce),
             Body::Vote(vote) => self.votes.asked(t, from, vote),
             Body::Ballot(ballot) => self.votes.answered(t, from, ballot),
             Body::Ask(ask) => self.answerer.asked(t, from, ask, came.back()),
+            Body::Answer(answer) if Doctor::is_own_ask(answer.number) => {
+                self.doctor.answered(t, from, &answer, came.channel.is_some());
+            }
             Body::Answer(answer) => self.relay.answered(t, from, answer),
             Body::Undead(undead) if undead.generation >= t.own.record.generation => {
                 self.members.renew(t, undead.generation);
@@ -344,11 +352,14 @@ impl Node {
             Body::Tell(rumor) => self.members.rumor(t, rumor),
             Body::KeyPull => self.rotation.asked(t, from, came.back()),
             Body::Key(gift) => self.rotation.given(t, from, &gift),
-            Body::Unsupported(body) => {
-                if let Some(number) = body.ask {
-                    self.relay.unsupported(t, from, number);
+            Body::Unsupported(body) => match body.ask {
+                Some(number) if Doctor::is_own_ask(number) => {
+                    self.doctor.spoke(from, number, came.channel.is_some());
                 }
-            }
+                Some(number) => self.relay.unsupported(t, from, number),
+                None if body.number == Body::FULL => self.doctor.full_arrived(from),
+                None => {}
+            },
         }
     }
 
@@ -374,11 +385,15 @@ impl Node {
         let t = &mut self.t;
         match notice {
             Notice::Met { id, greeted } => self.met(id, greeted),
+            Notice::Looked { address, found } => self.doctor.looked(address, found),
             Notice::Contacted { address, id } => {
+                let name = t.name(id);
+                self.doctor.looked(address, Ok(Met { name, id, refusal: None }));
                 self.homes.contacted(t, address, id);
                 self.relay.contacted(t, address, id);
             }
             Notice::ContactFailed { address, failure } => {
+                self.doctor.looked(address, Err(failure.detail.clone()));
                 self.relay.contact_failed(t, address, &failure);
             }
             Notice::Recorded(id) => {
@@ -406,6 +421,8 @@ impl Node {
             Notice::CutOff => self.cut_off(),
             Notice::Up(id) => {
                 self.keeping.changed(t, id);
+                let name = t.name(id);
+                t.journal.up(t.now, id, &name);
                 self.event(EventKind::Up, id, String::new());
             }
             Notice::Suspect(id) => self.event(EventKind::Suspect, id, String::new()),
@@ -423,6 +440,7 @@ impl Node {
             }
             Notice::Forget(subject) => self.forget(subject),
             Notice::Revoked(id) => self.shut_out(id),
+            Notice::Keyless(id) => self.links.shut_out(t, id),
             Notice::Stop => self.stop(),
             Notice::Parent(parent) => {
                 self.nat.judge_public(t);
@@ -449,6 +467,9 @@ impl Node {
         if told && !t.own.has(Bug::VotesUnchecked) && self.members.heard_lately(t, subject.id) {
             self.votes.doubt(t, subject.id);
         } else if self.members.down(t, subject, verdict.reason.text()) {
+            if verdict.issuer != t.own.id {
+                t.trials.told(t.now, &verdict);
+            }
             self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
         }
     }
@@ -467,6 +488,7 @@ impl Node {
             t.own.stale_since = Some(heard.unwrap_or(t.now).max(t.awake_since));
             let text = "nobody answers: this node is cut off".to_string();
             let id = t.own.id;
+            t.journal.event(t.now, EntryKind::CutOff, id, "", "nobody answers");
             self.event(EventKind::Stale, id, text);
         }
     }

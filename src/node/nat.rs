@@ -7,8 +7,9 @@
 
 use crate::node::boundary::Socket;
 use crate::node::outbox::{Carry, Notice};
+use crate::node::peer::Peer;
 use crate::node::planted::Bug;
-use crate::node::roster::{Peer, is_link_local};
+use crate::node::roster::is_link_local;
 use crate::node::routes::{Way, default_socket};
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;

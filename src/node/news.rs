@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::node::outbox::Carry;
+use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{EventKind, State};
 use crate::wire::message::{Body, Nonce, Sync};
@@ -81,6 +82,10 @@ impl Node {
         self.votes.forget(id);
         self.keeping.changed(t, id);
         let reason = t.roster.get(id).map(|peer| peer.reason.clone()).unwrap_or_default();
+        let down = kind == EventKind::Down;
+        let entry = if down { EntryKind::Down } else { EntryKind::Left };
+        let name = t.name(id);
+        t.journal.event(t.now, entry, id, &name, &reason);
         self.event(kind, id, reason);
     }
 
@@ -92,7 +97,9 @@ impl Node {
 
     pub(super) fn forget(&mut self, subject: Subject) {
         let t = &mut self.t;
+        let name = t.name(subject.id);
         if self.members.forget(t, subject) {
+            t.journal.event(t.now, EntryKind::Forgotten, subject.id, &name, "");
             self.votes.forget(subject.id);
             self.keeping.changed(t, subject.id);
         }

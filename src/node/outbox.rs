@@ -3,6 +3,7 @@
 
 use crate::node::boundary::Output;
 use crate::node::routes::Way;
+use crate::wire::hello::Refusal;
 use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::message::Body;
 use crate::wire::reply::Failure;
@@ -51,8 +52,21 @@ pub enum Occasion {
     /// The default gateway: asked now and then.
     Gateway,
     Remembered,
+    /// Somebody wants to know who is there and whether he would be let in, until then: nobody joins.
+    Looked {
+        until: Time,
+    },
     /// Somebody unproved said that a lost node is there: greeted once, no more than it said itself.
     Claimed,
+}
+
+/// Who answered at an address that was looked at.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Met {
+    pub name: String,
+    pub id: NodeId,
+    /// Why it would not let this node in.
+    pub refusal: Option<Refusal>,
 }
 
 /// A fact that one feature learnt and others may need.
@@ -67,6 +81,11 @@ pub enum Notice {
     Contacted {
         address: SocketAddr,
         id: NodeId,
+    },
+    /// What a look at an address found: who is there, or the sentence that says why nobody.
+    Looked {
+        address: SocketAddr,
+        found: Result<Met, String>,
     },
     /// A contact cannot be had.
     ContactFailed {
@@ -114,6 +133,8 @@ pub enum Notice {
     Forget(Subject),
     /// This node was shut out of the herd.
     Revoked(NodeId),
+    /// This node has no herd key, and is not heard any more without one.
+    Keyless(NodeId),
     /// A local client waits for this node's word under this number: goodbye once it is sent.
     Stop,
     /// A parent was chosen or lost.
@@ -127,7 +148,17 @@ pub struct Outbox {
     pub notices: VecDeque<Notice>,
 }
 
+/// Places that an empty queue keeps: a burst, such as a large herd's join, is over soon.
+const KEPT_PLACES: usize = 64;
+
 impl Outbox {
+    /// All queues are empty: gives back the room of a burst.
+    pub fn rest(&mut self) {
+        self.outputs.shrink_to(KEPT_PLACES);
+        self.sends.shrink_to(KEPT_PLACES);
+        self.notices.shrink_to(KEPT_PLACES);
+    }
+
     pub fn send(&mut self, to: NodeId, body: Body) {
         self.carry(to, body, Carry::Best(0));
     }
@@ -143,4 +174,9 @@ impl Outbox {
     pub fn output(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
+}
+
+/// The sentence for who waits for an address.
+pub fn no_answer(at: SocketAddr) -> String {
+    format!("no daustd answers at {at}; `daust doctor {at}` says what is in the way")
 }

@@ -36,6 +36,8 @@ pub struct Own {
     pub phoned_until: Time,
     /// Since when this node believes itself cut off.
     pub stale_since: Option<Time>,
+    /// Why the last write to the disk failed, if it did.
+    pub not_kept: Option<String>,
     counters: BTreeMap<&'static str, u64>,
     /// Asks of others carried out here, for the simulator's checkers.
     #[cfg(feature = "testing")]
@@ -85,6 +87,7 @@ impl Own {
             watched_until: now,
             phoned_until: now,
             stale_since: None,
+            not_kept: None,
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]
             executed: Vec::new(),
@@ -101,7 +104,8 @@ impl Own {
 
     /// Whether what bears this header comes from the same herd, as far as it says so itself.
     pub fn is_of_herd(&self, header: &Header) -> bool {
-        let strange = self.has(Bug::OpenHelloTaken) && header.herd == 0;
+        let open = self.identity.ring().takes_open() || self.has(Bug::OpenHelloTaken);
+        let strange = open && header.herd == 0;
         header.herd == self.identity.herd_and_epoch().0 || strange
     }
 

@@ -5,12 +5,11 @@ use crate::wire::key::{HerdKey, KeyId};
 use crate::wire::keyring::Keyring;
 use crate::wire::record::Record;
 use crate::wire::seal::{Identity, SealKey};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-/// Made when they are needed; wiped when dropped.
+/// Made when they are needed; wiped when dropped. Few, nearly always one: as many as there are keys
+/// of the herd. Boxed, or a list that grows would leave copies behind.
 #[derive(Default)]
-pub struct PairKeys(BTreeMap<Option<KeyId>, SealKey>);
+pub struct PairKeys(Vec<(Option<KeyId>, Box<SealKey>)>);
 
 impl PairKeys {
     pub fn is_empty(&self) -> bool {
@@ -25,14 +24,19 @@ impl PairKeys {
         own_start: u64,
         peer: &Record,
     ) -> Option<&SealKey> {
-        match self.0.entry(herd.map(HerdKey::id)) {
-            Entry::Occupied(known) => Some(known.into_mut()),
-            Entry::Vacant(place) => {
+        let herd_id = herd.map(HerdKey::id);
+        let known = self.0.iter().position(|(id, _)| *id == herd_id);
+        let at = match known {
+            Some(at) => at,
+            None => {
                 let peer_start = peer.generation.start_counter();
                 let key = identity.pair_key(herd, own_start, &peer.keys(), peer_start)?;
-                Some(place.insert(key))
+                self.0.reserve_exact(1);
+                self.0.push((herd_id, Box::new(key)));
+                self.0.len() - 1
             }
-        }
+        };
+        Some(&self.0[at].1)
     }
 
     /// Opens under whichever of our keys of the herd fits.
@@ -52,6 +56,6 @@ impl PairKeys {
 
     /// Forgets those of herd keys that are no more.
     pub fn keep(&mut self, ring: &Keyring) {
-        self.0.retain(|id, _| id.is_none_or(|id| ring.has(id)));
+        self.0.retain(|(id, _)| id.map_or(ring.takes_open(), |id| ring.has(id)));
     }
 }

@@ -51,8 +51,18 @@ pub enum Bug {
     KeysNotKept,
     /// A key made by who did not know whom to shut out stays.
     NotRemade,
+    /// Who is only looked at is let in.
+    LookJoins,
+    /// What is in the journal is not kept.
+    JournalNotKept,
     /// Who is shut out is heard all the same.
     RevokedHeard,
+    /// A join token lets in whoever shows it, however often.
+    TokenUsedAgain,
+    /// A node that was given its open herd's key hears nobody without it from that moment on.
+    OpenEndsAtOnce,
+    /// A key for an open herd is handed to whoever asks.
+    AdoptedByAnybody,
 }
 
 /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.

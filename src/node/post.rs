@@ -5,8 +5,8 @@ use crate::node::Node;
 use crate::node::ages::{ages, told};
 use crate::node::boundary::{Output, Socket};
 use crate::node::outbox::{Carry, Channel, Send};
+use crate::node::peer::Opened;
 use crate::node::planted::Bug;
-use crate::node::roster::Opened;
 use crate::node::routes::Way;
 use crate::node::tables::Tables;
 use crate::wire::codec;
@@ -46,8 +46,9 @@ impl Node {
             Ok(parsed) => parsed,
             Err(Malformed::Version(version)) => {
                 self.t.own.count("other protocol version");
-                log::info!(target: "wire", "datagram of protocol version {version} from {from}");
-                return;
+                log::debug!(target: "wire", "datagram of protocol version {version} from {from}");
+                let way = Way { address: from, socket };
+                return self.hellos.other_version(&mut self.t, way, bytes);
             }
             Err(_) => {
                 self.t.own.count("malformed");
@@ -58,10 +59,12 @@ impl Node {
         let way = Way { address: from, socket };
         match header.kind {
             Kind::Refusal => self.hellos.contacts.outside(t, &header, rest),
+            Kind::JoinQuestion => self.hellos.newcomer(t, way, &header, rest),
             _ if t.own.is_shut_out(header.sender) => {
                 t.own.count("revoked nodes heard");
                 self.hellos.outsider(t, way, &header, rest);
             }
+            Kind::Sealed if t.relays_for(&header) => self.hand_on(from, &header, bytes),
             _ if !t.own.is_of_herd(&header) => {
                 t.own.count("foreign herd");
                 self.hellos.outsider(t, way, &header, rest);
@@ -71,7 +74,7 @@ impl Node {
             }
             Kind::Sealed if header.destination == t.own.id => self.sealed(way, &header, rest),
             Kind::Sealed => self.hand_on(from, &header, bytes),
-            Kind::Channel => t.own.count("malformed"),
+            Kind::Channel | Kind::JoinAnswer => t.own.count("malformed"),
         }
     }
 
@@ -113,13 +116,13 @@ impl Node {
         if proof.is_some() && proof != life {
             self.hellos.proved(t, id, way);
         }
-        if !t.roster.contains(id) {
+        let Some(peer) = t.roster.get_mut(id) else {
             t.own.count("unknown sender");
             self.sync.stranger(t);
             return;
-        }
+        };
         let start = t.own.record.generation.start_counter();
-        match t.roster.open(header, rest, &t.own.identity, start, t.now) {
+        match peer.open(header, rest, &t.own.identity, start, t.now) {
             Opened::Plain(plain) => {
                 // Of a life known before, only what is no replay proves anything.
                 if proof.is_some() && proof == life {
@@ -143,6 +146,11 @@ impl Node {
 
     /// Authentic word from a rostered node, however it came.
     pub(super) fn opened(&mut self, from: NodeId, came: Came, plain: &[u8]) {
+        // By whatever way it got here: under an old key, on a stream of before.
+        if self.t.own.is_shut_out(from) {
+            self.t.own.count("revoked nodes heard");
+            return;
+        }
         let Ok(envelope) = codec::decode::<Envelope>(plain) else {
             self.t.own.count("malformed");
             return;
@@ -171,6 +179,8 @@ impl Node {
             if came.hops == 0 {
                 self.nat.saw_peer(t, from, way);
             }
+        } else {
+            t.routes.stream_heard(from, t.now);
         }
         t.roster.heard(from, t.own.id, t.arrived);
         if let Some(since) = t.own.stale_since.take() {
@@ -193,7 +203,7 @@ impl Node {
     /// Routes, seals and sends one message.
     pub(super) fn transmit(&mut self, send: Send) {
         let Send { to, body, carry } = send;
-        if to == self.t.own.id {
+        if to == self.t.own.id || self.t.own.is_shut_out(to) {
             return;
         }
         let rider = rider(&self.t, &body);
@@ -241,7 +251,8 @@ impl Node {
         let header = t.own.header(herd, Kind::Sealed, to);
         let random = t.random.random();
         let start = t.own.record.generation.start_counter();
-        if let Some((counter, key)) = t.roster.seal_with(to, herd, &t.own.identity, start) {
+        let Some(peer) = t.roster.get_mut(to) else { return };
+        if let Some((counter, key)) = peer.seal_with(herd, &t.own.identity, start) {
             let bytes = key.seal(&header, counter, random, &plain);
             t.out.output(Output::Datagram { socket: way.socket, to: way.address, bytes });
         }

@@ -3,12 +3,13 @@
 //! An ask is repeated until it is answered, each time on another of the known ways, with the same
 //! number: a node that carried it out already repeats its answer and does nothing twice.
 
-use crate::node::boundary::Output;
-use crate::node::execute::{execute, find, is_alive, why_dead};
-use crate::node::outbox::{Carry, Occasion};
+use crate::node::boundary::{Output, User};
+use crate::node::execute::{address_of, carry_out, find, hint, is_alive, why_dead};
+use crate::node::outbox::{Carry, Occasion, no_answer};
 use crate::node::planted::Bug;
+use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
-use crate::wire::command::{Command, Scope};
+use crate::wire::command::{Command, Rank, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::info::{Event, State};
@@ -17,7 +18,7 @@ use crate::wire::message::{Answer, Ask, Body};
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Longest wait between two tries of one ask.
 const AGAIN_MOST_MS: u64 = 400;
@@ -35,8 +36,8 @@ struct Waiting {
     command: Command,
     deadline: Time,
     wait_ms: u64,
-    /// Every node was asked, this one too.
-    all: bool,
+    /// Every node is asked, this one too, by him.
+    all: Option<Asker>,
     targets: BTreeMap<NodeId, Target>,
 }
 
@@ -65,7 +66,13 @@ pub struct Relay {
 
 impl Relay {
     /// A local program asks. Gives a contact to greet first, if the request needs one.
-    pub fn request(&mut self, t: &mut Tables, client: ClientId, request: Request) -> Option<Greet> {
+    pub fn request(
+        &mut self,
+        t: &mut Tables,
+        client: ClientId,
+        user: User,
+        request: Request,
+    ) -> Option<Greet> {
         let full = self.waiting.len() + self.parked.len() + self.watching.len() >= REQUESTS;
         if full || request.timeout_ms > ANSWER_MAX_MS {
             let text = if full {
@@ -80,16 +87,44 @@ impl Relay {
             self.watching.insert((client, request.number));
             return None;
         }
+        let asker = Asker::User(user);
+        let refusal = rights::refusal(t, &asker, &request.command);
+        self.note(t, &asker, &request, refusal.as_ref());
+        if let Some(failure) = refusal {
+            fail(t, client, request.number, NOBODY, failure, true);
+            return None;
+        }
         match request.scope.clone() {
-            Scope::Here => self.here(t, client, &request, true),
-            Scope::All => self.all(t, client, request),
-            Scope::Node(text) => return self.one(t, client, request, &text),
+            Scope::Here => self.here(t, client, &asker, &request, true),
+            Scope::All => self.all(t, client, asker, request),
+            Scope::Node(text) => return self.one(t, client, asker, request, &text),
         }
         None
     }
 
-    fn here(&mut self, t: &mut Tables, client: ClientId, request: &Request, done: bool) {
-        let replies = execute(t, &request.command);
+    /// For the journal: what is passed on to others, and what is not carried out at all.
+    fn note(&self, t: &mut Tables, asker: &Asker, request: &Request, refusal: Option<&Failure>) {
+        let words = request.command.words();
+        let words = match &request.scope {
+            Scope::Here if refusal.is_none() => return,
+            Scope::Here => words,
+            Scope::Node(node) => format!("remote {node} {words}"),
+            Scope::All => format!("all {words}"),
+        };
+        if request.command.rank() > Rank::Read {
+            t.journal.command(t.now, asker, words, refusal);
+        }
+    }
+
+    fn here(
+        &mut self,
+        t: &mut Tables,
+        client: ClientId,
+        asker: &Asker,
+        request: &Request,
+        done: bool,
+    ) {
+        let replies = carry_out(t, asker, &request.command);
         let count = replies.len();
         for (at, reply) in replies.into_iter().enumerate() {
             let last = at + 1 == count;
@@ -109,6 +144,7 @@ impl Relay {
         &mut self,
         t: &mut Tables,
         client: ClientId,
+        asker: Asker,
         request: Request,
         text: &str,
     ) -> Option<Greet> {
@@ -117,12 +153,12 @@ impl Relay {
             return self.park(t, client, request, address);
         }
         match find(t, text) {
-            Ok(id) if id == t.own.id => self.here(t, client, &request, true),
+            Ok(id) if id == t.own.id => self.here(t, client, &asker, &request, true),
             Ok(id) if t.roster.get(id).is_some_and(|peer| peer.is_silent()) => {
                 let why = why_dead(t, id);
                 fail(t, client, request.number, (&t.name(id), id), why, true);
             }
-            Ok(id) => self.ask(t, client, request, vec![id]),
+            Ok(id) => self.ask(t, client, request, vec![id], None),
             Err(failure) => fail(t, client, request.number, NOBODY, failure, true),
         }
         None
@@ -140,7 +176,7 @@ impl Relay {
         Some(Greet { address, why: Occasion::Typed { until: deadline } })
     }
 
-    fn all(&mut self, t: &mut Tables, client: ClientId, request: Request) {
+    fn all(&mut self, t: &mut Tables, client: ClientId, asker: Asker, request: Request) {
         let mut ask = Vec::new();
         let mut dead = Vec::new();
         for (id, peer) in t.roster.iter() {
@@ -160,14 +196,21 @@ impl Relay {
         }
         // `all stop`: the others first, then this node.
         if !stops || done {
-            self.here(t, client, &request, done);
+            self.here(t, client, &asker, &request, done);
         }
         if !done {
-            self.ask(t, client, request, ask);
+            self.ask(t, client, request, ask, Some(asker));
         }
     }
 
-    fn ask(&mut self, t: &mut Tables, client: ClientId, request: Request, ids: Vec<NodeId>) {
+    fn ask(
+        &mut self,
+        t: &mut Tables,
+        client: ClientId,
+        request: Request,
+        ids: Vec<NodeId>,
+        all: Option<Asker>,
+    ) {
         let wait_ms = wait_ms(&request);
         let target =
             |id| (id, Target { next: t.now, attempts: 0, parts: BTreeMap::new(), handed: 0 });
@@ -177,7 +220,7 @@ impl Relay {
             command: request.command.clone(),
             deadline: t.now.plus_ms(wait_ms),
             wait_ms,
-            all: request.scope == Scope::All,
+            all,
             targets: ids.into_iter().map(target).collect(),
         };
         // Numbers of a later start are higher, so that no node takes them for a repeat.
@@ -232,7 +275,7 @@ impl Relay {
         }
         let all_done = waiting.targets.is_empty();
         let (client, client_number) = (waiting.client, waiting.client_number);
-        let last_is_local = waiting.command == Command::Stop && waiting.all;
+        let last_is_local = waiting.command == Command::Stop && waiting.all.is_some();
         for answer in ready {
             let done = answer.last && all_done && !last_is_local || t.own.has(Bug::DoneTwice);
             let part = Part {
@@ -253,14 +296,14 @@ impl Relay {
     /// A request has no targets left: `all stop` ends with this node itself.
     fn finish(&mut self, t: &mut Tables, number: u64) {
         let Some(waiting) = self.waiting.remove(&number) else { return };
-        if waiting.command == Command::Stop && waiting.all {
+        if let (Command::Stop, Some(asker)) = (waiting.command, waiting.all) {
             let request = Request {
                 number: waiting.client_number,
                 scope: Scope::Here,
                 command: Command::Stop,
                 timeout_ms: 0,
             };
-            self.here(t, waiting.client, &request, true);
+            self.here(t, waiting.client, &asker, &request, true);
         }
     }
 
@@ -276,7 +319,7 @@ impl Relay {
             return;
         }
         let all_done = waiting.targets.is_empty();
-        let last_is_local = waiting.command == Command::Stop && waiting.all;
+        let last_is_local = waiting.command == Command::Stop && waiting.all.is_some();
         let (client, client_number) = (waiting.client, waiting.client_number);
         let name = t.name(id);
         let part = Part {
@@ -326,7 +369,7 @@ impl Relay {
             std::mem::take(&mut self.parked).into_iter().partition(|p| p.address == address);
         self.parked = parked;
         for Parked { client, request, .. } in ready {
-            self.ask(t, client, request, vec![id]);
+            self.ask(t, client, request, vec![id], None);
         }
     }
 
@@ -389,8 +432,7 @@ impl Relay {
         }
         while let Some(late) = self.parked.iter().find(|parked| parked.deadline <= now) {
             let address = late.address;
-            let text = format!("no daustd answers at {address}");
-            let failure = Failure::new(ErrorCode::Unreachable, text);
+            let failure = Failure::new(ErrorCode::Unreachable, no_answer(address));
             self.fail_parked(t, &failure, |one| one.deadline <= now && one.address == address);
         }
     }
@@ -426,24 +468,6 @@ fn carry_for(t: &mut Tables, id: NodeId, attempt: u32) -> Carry {
         }
     }
     Carry::Best(attempt as usize)
-}
-
-fn address_of(text: &str, port: u16) -> Option<SocketAddr> {
-    match (text.parse::<SocketAddr>(), text.parse::<IpAddr>()) {
-        (Ok(address), _) => Some(address),
-        (_, Ok(ip)) => Some(SocketAddr::new(ip, port)),
-        _ => None,
-    }
-}
-
-fn hint(t: &Tables, id: NodeId) -> String {
-    let Some(peer) = t.roster.get(id) else { return String::new() };
-    match (peer.state, peer.record.hidden, peer.record.parent) {
-        (State::Suspect, ..) => format!("; suspect: {}", peer.reason),
-        (_, true, Some(parent)) => format!("; it is reached through {}", t.name(parent)),
-        (_, true, None) => "; it is hidden and has no parent yet".to_string(),
-        _ => String::new(),
-    }
 }
 
 /// A failure that is no node's.

@@ -43,7 +43,7 @@ impl Members {
         }
         log::warn!(target: "members", "a later life of this node is known elsewhere: starting above it");
         t.own.renew(Generation::first(above.start_counter() + 1), t.now);
-        t.roster.renew_keys(t.now);
+        t.roster.iter_mut().for_each(|peer| peer.renew_keys(t.now));
         self.restart(t);
         t.out.notice(Notice::OwnChanged);
         true

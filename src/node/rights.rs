@@ -1,12 +1,30 @@
-//! Table: what other nodes may have done here. Local programs have the rights of the control socket
-//! and are not asked.
+//! Table: who may have what done here: other nodes, by what the configuration accepts and the herd
+//! is; local programs, by the rights of the control socket and what their user may.
 
+use crate::node::boundary::{Options, User};
 use crate::node::roster::is_private;
 use crate::node::tables::Tables;
 use crate::wire::command::{Command, Rank};
 use crate::wire::ids::NodeId;
 use crate::wire::reply::{ErrorCode, Failure};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+/// Who wants a command carried out.
+pub enum Asker {
+    User(User),
+    /// Another node, and where it was heard directly lately.
+    Node {
+        id: NodeId,
+        name: String,
+        address: Option<SocketAddr>,
+    },
+}
+
+impl Asker {
+    pub fn node(t: &Tables, id: NodeId) -> Asker {
+        Asker::Node { id, name: t.name(id), address: t.routes.seen_directly(id, t.now) }
+    }
+}
 
 /// What decides, beside the rank of the command itself.
 struct Here {
@@ -16,28 +34,54 @@ struct Here {
     open_public: bool,
 }
 
-/// Why a command of another node is not carried out; None: it is. Either way the log says who
-/// wanted to change something.
-pub fn refusal(t: &mut Tables, from: NodeId, command: &Command) -> Option<Failure> {
-    let here = Here {
-        keyed: t.own.identity.herd().is_some(),
-        accept: t.own.options.accept,
-        open_public: t.own.options.open_public,
-    };
-    if command.is_local() {
-        let text = "that is asked of a node by programs on its own machine only";
-        return Some(Failure::new(ErrorCode::Refused, text));
-    }
+/// Why a command is not carried out; None: it is. Either way the log says who wanted to change
+/// something.
+pub fn refusal(t: &mut Tables, asker: &Asker, command: &Command) -> Option<Failure> {
     let rank = command.rank();
-    let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
-    let why = why_not(&here, rank, source);
+    let why = match asker {
+        Asker::User(user) => why_no_user(user, rank),
+        Asker::Node { .. } if command.is_local() => {
+            Some("that is asked of a node by programs on its own machine only".to_string())
+        }
+        Asker::Node { address, .. } => {
+            let here = Here {
+                keyed: !t.own.identity.ring().takes_open(),
+                accept: t.own.options.accept,
+                open_public: t.own.options.open_public,
+            };
+            why_not(&here, rank, address.map(|address| address.ip()))
+        }
+    };
     if rank > Rank::Read {
-        let (name, word) = (t.name(from), if why.is_some() { "refused" } else { "allowed" });
-        log::info!(target: "rights", "{command:?} asked by {name} ({from}): {word}");
+        let word = if why.is_some() { "refused" } else { "allowed" };
+        let who = match asker {
+            Asker::User(user) => format!("user {} (uid {})", user.name, user.uid),
+            Asker::Node { id, name, .. } => format!("{name} ({id})"),
+        };
+        log::info!(target: "rights", "{command:?} asked by {who}: {word}");
     }
     let why = why?;
     t.own.count("commands refused by their rank");
     Some(Failure::new(ErrorCode::Refused, why))
+}
+
+/// Whether a key that another node gives to this open herd is taken: whoever may stop this node may
+/// do that.
+pub fn may_adopt(t: &Tables, from: NodeId) -> bool {
+    let Options { accept, open_public, .. } = t.own.options;
+    let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
+    why_not(&Here { keyed: false, accept, open_public }, Rank::Operate, source).is_none()
+}
+
+fn why_no_user(user: &User, rank: Rank) -> Option<String> {
+    (rank > user.may).then(|| {
+        format!(
+            "user {} (uid {}) may do no more than {} here (`readers` in the configuration)",
+            user.name,
+            user.uid,
+            user.may.word()
+        )
+    })
 }
 
 fn why_not(here: &Here, rank: Rank, source: Option<IpAddr>) -> Option<String> {

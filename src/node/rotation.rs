@@ -4,10 +4,12 @@
 
 use crate::node::keys;
 use crate::node::outbox::Carry;
+use crate::node::peer::Peer;
 use crate::node::planted::Bug;
-use crate::node::roster::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
+use crate::wire::info::State;
+use crate::wire::key::OPEN;
 use crate::wire::keyring::{Gift, read};
 use crate::wire::message::Body;
 use crate::wire::record::Record;
@@ -20,6 +22,8 @@ const AGAIN_MS: u64 = 500;
 /// A key that somebody shut out may hold is followed by another within this: some wait, so that not all
 /// make one.
 const REMAKE_MS: u64 = 2_000;
+/// Word that somebody has the key is everywhere so soon.
+const OPEN_SETTLE_MS: u64 = 10_000;
 
 pub struct Rotation {
     /// Somebody told of a newer key than ours.
@@ -27,17 +31,19 @@ pub struct Rotation {
     next_ask: Time,
     asked: Option<NodeId>,
     remake: Option<Time>,
+    /// All who were to get the key of this open herd have it: when it ends.
+    settled: Option<Time>,
 }
 
 impl Rotation {
     pub fn new(now: Time) -> Rotation {
         // Of records kept from earlier, one may tell.
-        Rotation { wanted: true, next_ask: now, asked: None, remake: None }
+        Rotation { wanted: true, next_ask: now, asked: None, remake: None, settled: None }
     }
 
     /// A record came.
     pub fn told(&mut self, t: &Tables, id: NodeId) {
-        let newer = t.roster.get(id).is_some_and(|peer| has_newer(t, &peer.record));
+        let newer = t.roster.get(id).is_some_and(|peer| has_newer(t, id, &peer.record));
         if newer && !self.wanted {
             self.wanted = true;
             self.next_ask = t.now;
@@ -46,7 +52,12 @@ impl Rotation {
 
     /// Another node wants our newest key. Only those in the herd get this far.
     pub fn asked(&self, t: &mut Tables, from: NodeId, back: Carry) {
-        if let Some(gift) = t.own.identity.ring().gift() {
+        let ring = t.own.identity.ring();
+        if !ring.may_have(from) && !t.own.has(Bug::AdoptedByAnybody) {
+            t.own.count("herd keys not handed to who was not named");
+            return;
+        }
+        if let Some(gift) = ring.gift(t.own.unix_s(t.now)) {
             t.out.carry(from, Body::Key(gift), back);
         }
     }
@@ -58,6 +69,7 @@ impl Rotation {
     }
 
     pub fn tick(&mut self, t: &mut Tables) {
+        t.tokens.expire(t.now);
         let ring = t.own.identity.ring();
         if ring.next_retirement().is_some_and(|at| at <= t.own.unix_s(t.now)) {
             keys::retire(t);
@@ -67,10 +79,36 @@ impl Rotation {
             self.ask(t);
         }
         self.remake(t);
+        self.end_open(t);
+    }
+
+    /// Who has no key is heard no more once all who were to get it say that they have it, and had a
+    /// moment to hear that of each other; or after a time, whoever is away.
+    fn end_open(&mut self, t: &mut Tables) {
+        let ring = t.own.identity.ring();
+        let (Some(adoption), Some(newest)) = (ring.adoption(), ring.newest_id()) else {
+            self.settled = None;
+            return;
+        };
+        let has = |peer: &Peer| {
+            let told = peer.record.told_keys().is_some_and(|told| read(told).contains(&newest));
+            told || peer.state == State::Left
+        };
+        let mut members = adoption.members.iter().filter(|id| **id != t.own.id);
+        let all = members.all(|id| t.roster.get(*id).is_some_and(has));
+        let over = adoption.until_unix_s <= t.own.unix_s(t.now);
+        let settled = *self.settled.get_or_insert(t.now.plus_ms(OPEN_SETTLE_MS));
+        if !all {
+            self.settled = None;
+        }
+        if over || (all && settled <= t.now) {
+            self.settled = None;
+            keys::close(t);
+        }
     }
 
     fn ask(&mut self, t: &mut Tables) {
-        let newer = |(_, peer): &(NodeId, &Peer)| has_newer(t, &peer.record);
+        let newer = |(id, peer): &(NodeId, &Peer)| has_newer(t, *id, &peer.record);
         let holders: Vec<NodeId> = t.roster.live().filter(newer).map(|(id, _)| id).collect();
         self.asked = holders.choose(&mut t.random).copied();
         self.wanted = self.asked.is_some();
@@ -93,11 +131,19 @@ impl Rotation {
     }
 
     pub fn deadline(&self) -> Option<Time> {
-        self.wanted.then_some(self.next_ask).into_iter().chain(self.remake).min()
+        self.wanted
+            .then_some(self.next_ask)
+            .into_iter()
+            .chain(self.remake)
+            .chain(self.settled)
+            .min()
     }
 }
 
-fn has_newer(t: &Tables, record: &Record) -> bool {
-    let Some(newest) = t.own.identity.ring().newest_id() else { return false };
-    record.told_keys().is_some_and(|told| read(told).into_iter().any(|id| id > newest))
+/// Of those who are not to have our key, none is believed to have a newer one.
+fn has_newer(t: &Tables, id: NodeId, record: &Record) -> bool {
+    let ring = t.own.identity.ring();
+    let newest = ring.newest_id().unwrap_or(OPEN);
+    ring.may_have(id)
+        && record.told_keys().is_some_and(|told| read(told).into_iter().any(|id| id > newest))
 }

@@ -40,9 +40,9 @@ pub struct Way {
 #[derive(Clone, Debug, Default)]
 pub struct Path {
     /// Where its last authentic datagram came from, over how many hops, and when.
-    last: Option<(Way, u8, Time)>,
+    pub last: Option<(Way, u8, Time)>,
     /// The same for the last one that came directly.
-    direct: Option<(Way, Time)>,
+    pub direct: Option<(Way, Time)>,
     /// The direct path is broken: go around through this node until then.
     around: Option<(NodeId, Time)>,
     /// Counts failures: which of the ways that proved nothing yet is tried first.
@@ -63,6 +63,8 @@ impl Path {
 #[derive(Default)]
 pub struct Routes {
     paths: BTreeMap<NodeId, Path>,
+    /// Who was heard on a stream, and when last.
+    streams: BTreeMap<NodeId, Time>,
 }
 
 impl Routes {
@@ -72,6 +74,15 @@ impl Routes {
 
     pub fn forget(&mut self, id: NodeId) {
         self.paths.remove(&id);
+        self.streams.remove(&id);
+    }
+
+    pub fn stream_heard(&mut self, id: NodeId, now: Time) {
+        self.streams.insert(id, now);
+    }
+
+    pub fn heard_on_stream(&self, id: NodeId) -> Option<Time> {
+        self.streams.get(&id).copied()
     }
 
     /// An authentic datagram from `id` came from there.
@@ -118,6 +129,12 @@ impl Routes {
         let path = self.paths.entry(id).or_default();
         path.around = Some((through, now.plus_ms(AROUND_MS)));
         path.direct = None;
+    }
+
+    /// Whether the direct path to `id` is known to be broken.
+    pub fn is_around(&self, id: NodeId, now: Time) -> bool {
+        let around = self.paths.get(&id).and_then(|path| path.around);
+        around.is_some_and(|(_, until)| until > now)
     }
 
     /// Something sent to `id` got no answer: prefer another of its addresses next time.

@@ -3,7 +3,7 @@
 
 use crate::node::digest::{is_shorter, stamp_checksum};
 use crate::node::outbox::{Carry, Channel};
-use crate::node::roster::Peer;
+use crate::node::peer::Peer;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -144,7 +144,7 @@ impl Syncing {
         let missing: Vec<(NodeId, &Peer)> = t.roster.iter().filter(lacks).collect();
         // Whoever still holds one to live that was taken down or left gets the proof.
         let outlived = missing.iter().filter(|(id, peer)| have.contains(&as_living(*id, peer)[..]));
-        let ends = outlived.filter_map(|(_, peer)| peer.end.clone()).take(ENDS);
+        let ends = outlived.filter_map(|(_, peer)| peer.end.as_deref().cloned()).take(ENDS);
         let mut bodies: Vec<Body> = ends.map(Body::Tell).collect();
         let entries = missing.iter().map(|(_, peer)| SyncEntry {
             record: peer.signed.clone(),

@@ -1,10 +1,14 @@
 //! What every feature may read and change: the tables, the outbox, the time of this turn.
 
 use crate::node::digest::digest_of;
+use crate::node::journal::Journal;
 use crate::node::outbox::Outbox;
 use crate::node::own::Own;
 use crate::node::roster::Roster;
 use crate::node::routes::{Routes, Way};
+use crate::node::tokens::Tokens;
+use crate::node::trials::Trials;
+use crate::wire::header::Header;
 use crate::wire::hello;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
@@ -28,12 +32,15 @@ pub struct Tables {
     pub own: Own,
     pub roster: Roster,
     pub routes: Routes,
+    pub tokens: Tokens,
     pub out: Outbox,
     pub random: StdRng,
     /// Since when this node runs without a sleep.
     pub awake_since: Time,
     /// When the silent are looked for again.
     pub next_look: Time,
+    pub journal: Journal,
+    pub trials: Trials,
 }
 
 impl Tables {
@@ -42,12 +49,38 @@ impl Tables {
         self.now.ms_since(self.arrived) > LATE_MS
     }
 
+    /// Whether this is from one of this open herd that has its key already, to another such: it goes
+    /// through us though we have none yet.
+    pub fn relays_for(&self, header: &Header) -> bool {
+        let told = |id| self.roster.get(id).is_some_and(|peer| peer.record.told_keys().is_some());
+        header.herd != 0
+            && header.destination != self.own.id
+            && self.own.identity.ring().takes_open()
+            && told(header.sender)
+    }
+
+    /// Whether what bears this header is nothing of ours.
+    pub fn is_foreign(&self, header: &Header) -> bool {
+        !self.own.is_of_herd(header) && !self.relays_for(header)
+    }
+
     pub fn way(&self, id: NodeId, attempt: usize) -> Option<Way> {
         self.routes.next(id, &self.own, &self.roster, self.now, attempt)
     }
 
     pub fn ways(&self, id: NodeId) -> Vec<Way> {
         self.routes.ways(id, &self.own, &self.roster, self.now)
+    }
+
+    /// How a node is reached now, for people: an address, or through whom.
+    pub fn route(&self, id: NodeId) -> String {
+        match self.routes.through(id, &self.own, &self.roster, self.now) {
+            Some(through) => format!("via {}", self.name(through)),
+            None => {
+                let at = self.routes.seen_directly(id, self.now);
+                at.map(|address| address.to_string()).unwrap_or_default()
+            }
+        }
     }
 
     pub fn name(&self, id: NodeId) -> String {

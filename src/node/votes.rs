@@ -7,15 +7,16 @@
 //! 3. When the others see it up, only our path is broken: go around, keep quiet. When nobody
 //!    answers, we are the one cut off: declare nobody down.
 
-use crate::node::boundary::Threshold;
 use crate::node::outbox::{Carry, Notice};
 use crate::node::planted::{Bug, lie};
 use crate::node::tables::Tables;
+use crate::node::trials::Trial;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::VOTERS;
 use crate::wire::message::{Ballot, Body, Down, Nonce, Vote};
 use crate::wire::rumor::{Reason, SignedVote, Subject, Verdict};
 use crate::wire::time::Time;
+use crate::wire::why::{Outcome, Said};
 use rand::RngExt;
 use std::collections::BTreeMap;
 
@@ -203,7 +204,7 @@ impl Votes {
         let mut voters: Vec<NodeId> = verdict.votes.iter().map(|vote| vote.voter).collect();
         voters.sort_unstable();
         voters.dedup();
-        let enough = needed(t.own.options.threshold, verdict.answered.max(voters.len() as u32));
+        let enough = t.own.options.threshold.needed(verdict.answered.max(voters.len() as u32));
         let suite = t.own.options.suite;
         let keys = |id: NodeId| match id == t.own.id {
             true => Some(t.own.identity.public()),
@@ -310,6 +311,9 @@ impl Votes {
         }
         let own = self.seen(t, id, ballot.opened);
         if own == Seen::Up {
+            if !ballot.voters.is_empty() {
+                note(t, ballot, Said::Up, Outcome::Heard);
+            }
             self.ballots.remove(&id);
             self.rests.remove(&id);
             return;
@@ -336,6 +340,7 @@ impl Votes {
     fn count_alone(&mut self, t: &mut Tables, id: NodeId, own: Seen) {
         let Seen::Gone(reason) = own else { return };
         let Some(ballot) = self.ballots.remove(&id) else { return };
+        note(t, &ballot, reason.into(), Outcome::Alone);
         if reason == Reason::ProcessGone {
             t.out.notice(Notice::AloneDown(ballot.subject, reason));
         } else {
@@ -357,7 +362,7 @@ impl Votes {
         let over = ballot.round_ends <= t.now;
         let threshold = t.own.options.threshold;
         let counted = if over { answered } else { asked };
-        let enough = !down.is_empty() && down.len() as u32 >= needed(threshold, counted as u32);
+        let enough = !down.is_empty() && down.len() as u32 >= threshold.needed(counted as u32);
         if let (true, Seen::Gone(own_reason)) = (enough, own) {
             self.pass(t, id, answered as u32, down, own_reason);
         } else if answered == asked || (over && answered > 0) {
@@ -366,6 +371,7 @@ impl Votes {
             }
         } else if over && !add_voters(t, ballot, VOTERS - FIRST_ROUND) {
             let (opened, subject) = (ballot.opened, ballot.subject);
+            note(t, ballot, Said::Silent, Outcome::NoAnswer);
             self.ballots.remove(&id);
             if t.own.has(Bug::CutOffDeclares) {
                 t.out.notice(Notice::AloneDown(subject, Reason::Silent));
@@ -387,6 +393,7 @@ impl Votes {
         own_reason: Reason,
     ) {
         let Some(ballot) = self.ballots.remove(&id) else { return };
+        note(t, &ballot, own_reason.into(), Outcome::Down);
         let gone = own_reason == Reason::ProcessGone
             || down.iter().any(|(_, reason)| *reason == Reason::ProcessGone);
         self.outcomes.push((t.now, true));
@@ -405,6 +412,7 @@ impl Votes {
 
     fn seen_up_by_others(&mut self, t: &mut Tables, id: NodeId) {
         let Some(ballot) = self.ballots.remove(&id) else { return };
+        note(t, &ballot, Said::Silent, Outcome::SeenByOthers);
         let up = |(voter, vote): (&NodeId, &Option<Answered>)| {
             matches!(vote, Some(Answered::Up)).then_some(*voter)
         };
@@ -453,12 +461,17 @@ impl Votes {
     }
 }
 
-/// How many of `answered` must see a node down; at least one.
-pub fn needed(threshold: Threshold, answered: u32) -> u32 {
-    match threshold {
-        Threshold::Share(share) => (share * f64::from(answered)).ceil().max(1.0) as u32,
-        Threshold::Count(count) => count.max(1),
-    }
+/// What a ballot came to, with what this node saw itself, for who asks.
+fn note(t: &mut Tables, ballot: &OpenBallot, own: Said, outcome: Outcome) {
+    let said = |vote: &Option<Answered>| match vote {
+        None => Said::Nothing,
+        Some(Answered::Up) => Said::Up,
+        Some(Answered::Down(_, reason)) => (*reason).into(),
+    };
+    let others = ballot.voters.iter().map(|(id, vote)| (*id, said(vote)));
+    let votes = [(t.own.id, own)].into_iter().chain(others).collect();
+    let trial = Trial { ended: t.now, called_by: t.own.id, outcome, votes };
+    t.trials.ended(ballot.subject.id, trial);
 }
 
 /// Asks up to `count` more peers; false if there are none.

@@ -1,5 +1,6 @@
 //! What can be asked of a node, and of whom.
 
+use crate::wire::ids::NodeId;
 use minicbor::{Decode, Encode};
 use std::str::FromStr;
 
@@ -42,6 +43,22 @@ pub enum Command {
     /// The newest herd key as text, for a new machine.
     #[n(12)]
     KeyText,
+    /// A join token, with this node's address. Local only.
+    #[n(13)]
+    Token,
+    /// Give this open herd a key, which these nodes get and nobody else. Local only.
+    #[n(14)]
+    Adopt(#[n(0)] Vec<NodeId>),
+    /// What is in the journal, or what of it is about one node.
+    #[n(15)]
+    History(#[n(0)] Option<String>),
+    /// Why a node is shown as it is, named as on the command line.
+    #[n(16)]
+    Why(#[n(0)] String),
+    /// Look for what is wrong: with the asked node, or (local only) with the way to another node or
+    /// address.
+    #[n(17)]
+    Doctor(#[n(0)] Option<String>),
 }
 
 /// What a command does to the herd. Whoever may do one may do those before it, too.
@@ -87,18 +104,58 @@ impl Command {
             | Command::TraceNode(_)
             | Command::Version
             | Command::Watch
-            | Command::Keys => Rank::Read,
+            | Command::Keys
+            | Command::History(_)
+            | Command::Why(_)
+            | Command::Doctor(_) => Rank::Read,
             Command::Stop
             | Command::Forget(_)
             | Command::Rotate
             | Command::Revoke(_)
-            | Command::KeyText => Rank::Operate,
+            | Command::KeyText
+            | Command::Adopt(_)
+            | Command::Token => Rank::Operate,
+        }
+    }
+
+    /// The words that a person types for it.
+    pub fn words(&self) -> String {
+        let with = |word: &str, node: &str| format!("{word} {node}");
+        match self {
+            Command::Ping => "ping".into(),
+            Command::List => "list".into(),
+            Command::Trace => "trace".into(),
+            Command::TraceAll => "trace all".into(),
+            Command::TraceNode(node) => with("trace", node),
+            Command::Stop => "stop".into(),
+            Command::Version => "version".into(),
+            Command::Watch => "watch".into(),
+            Command::Forget(node) => with("forget", node),
+            Command::Keys => "key list".into(),
+            Command::Rotate => "key rotate".into(),
+            Command::Revoke(node) => with("key revoke", node),
+            Command::KeyText => "key show".into(),
+            Command::Token => "token".into(),
+            Command::Adopt(_) => "key adopt".into(),
+            Command::History(None) => "history".into(),
+            Command::History(Some(node)) => with("history", node),
+            Command::Why(node) => with("why", node),
+            Command::Doctor(None) => "doctor".into(),
+            Command::Doctor(Some(node)) => with("doctor", node),
         }
     }
 
     /// Whether only programs on the node's own machine may ask for it. (`Watch` says so itself.)
     pub fn is_local(&self) -> bool {
-        matches!(self, Command::Rotate | Command::Revoke(_) | Command::KeyText)
+        matches!(
+            self,
+            Command::Rotate
+                | Command::Revoke(_)
+                | Command::KeyText
+                | Command::Adopt(_)
+                | Command::Token
+                | Command::Doctor(Some(_))
+        )
     }
 }
 

@@ -26,6 +26,9 @@ pub enum Kind {
     Channel,
     /// Sealed by nobody, for people to read: why a hello of no member is not answered.
     Refusal,
+    /// A new machine shows a join token.
+    JoinQuestion,
+    JoinAnswer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +41,8 @@ pub struct Header {
     pub sender: NodeId,
 }
 
-/// Why a header was not taken. Nothing is ever answered to any of these.
+/// Why a header was not taken. Nothing is answered to any of these, but that a greeter speaks
+/// another version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Malformed {
     Short,
@@ -61,6 +65,8 @@ impl Header {
             Kind::Sealed => 3,
             Kind::Channel => 4,
             Kind::Refusal => 5,
+            Kind::JoinQuestion => 6,
+            Kind::JoinAnswer => 7,
         };
         out[2] = self.hops;
         out[4..8].copy_from_slice(&self.epoch.to_be_bytes());
@@ -77,16 +83,24 @@ impl Header {
 
     /// Splits a packet into its header and the rest.
     pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Malformed> {
-        let (head, rest) = packet.split_first_chunk::<HEADER_BYTES>().ok_or(Malformed::Short)?;
-        if head[0] != PROTOCOL_VERSION {
-            return Err(Malformed::Version(head[0]));
+        match packet.first() {
+            Some(&PROTOCOL_VERSION) | None => Header::parse_any(packet),
+            Some(_) if packet.len() < HEADER_BYTES => Err(Malformed::Short),
+            Some(version) => Err(Malformed::Version(*version)),
         }
+    }
+
+    /// The same whatever version it bears, as far as that looks alike: enough to refuse it.
+    pub fn parse_any(packet: &[u8]) -> Result<(Header, &[u8]), Malformed> {
+        let (head, rest) = packet.split_first_chunk::<HEADER_BYTES>().ok_or(Malformed::Short)?;
         let kind = match head[1] {
             1 => Kind::HelloQuestion,
             2 => Kind::HelloAnswer,
             3 => Kind::Sealed,
             4 => Kind::Channel,
             5 => Kind::Refusal,
+            6 => Kind::JoinQuestion,
+            7 => Kind::JoinAnswer,
             other => return Err(Malformed::Kind(other)),
         };
         let eight = |at: usize| head[at..at + 8].try_into().expect("eight bytes of thirty-two");

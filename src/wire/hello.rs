@@ -104,6 +104,22 @@ impl<'b, C> Decode<'b, C> for Refusal {
 }
 
 impl Refusal {
+    /// For the log of who refuses.
+    pub fn to_asked(self) -> &'static str {
+        match self {
+            Refusal::Version => {
+                "it speaks another version of the protocol; update the older daustd"
+            }
+            Refusal::PublicAddress => {
+                "its address is public and this herd is open (--open-public lifts that)"
+            }
+            Refusal::Full => "the limit of known nodes is reached",
+            Refusal::Crowded => "the limit of new ids a source is reached",
+            Refusal::Stopping => "this node is stopping",
+            Refusal::UnknownNode | Refusal::WrongHerd | Refusal::Other => "it is not known here",
+        }
+    }
+
     pub fn text(self) -> &'static str {
         match self {
             Refusal::Version => "it speaks another protocol version",

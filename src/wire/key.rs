@@ -1,29 +1,33 @@
 //! The herd key: what makes an open herd a keyed one. Whoever holds it is in.
 //!
 //! 32 secret bytes, the id of the herd (drawn with the first key, never changed) and the epoch that
-//! numbers its keys. As text it is `herd1-`, then 80 letters and digits in groups of five (Crockford's
-//! base 32, so that 0 and O, 1 and I are the same), which carry a checksum: a slip of the pen is
-//! refused, not taken for another key.
+//! numbers its keys. As text it is `herd1-`, then 80 letters and digits in groups of five.
 //!
 //! The secret itself seals nothing. From it come, each under a label of its own: what is mixed into
 //! the key of each pair, the key that seals hellos, and the key that Noise asks for.
 
+use crate::wire::copied::Form;
 use crate::wire::seal::{SealKey, Suite};
-use base32::Alphabet;
-use blake2::{Blake2s256, Blake2sMac256, Digest, digest::Mac};
+use blake2::{Blake2sMac256, digest::Mac};
 use std::fmt;
 use std::str::FromStr;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// What a key's text begins with: the form of the text, should it ever change.
-const PREFIX: &str = "herd1-";
-const CHECKSUM_BYTES: usize = 6;
-const PAYLOAD_BYTES: usize = 4 + 8 + 32;
-/// Letters and digits of a key's text, and how many stand together.
-const SYMBOLS: usize = (PAYLOAD_BYTES + CHECKSUM_BYTES) * 8 / 5;
-const GROUP: usize = 5;
+const TEXT: Form = Form {
+    prefix: "herd1-",
+    label: b"herd key text v1",
+    payload_bytes: 4 + 8 + 32,
+    group: 5,
+    other: "it is no herd key: a key's text begins with herd1-",
+    not_whole: NOT_WHOLE,
+    damaged: "it is damaged: its checksum does not fit, copy it again",
+};
 /// The epoch of a herd's first key.
 pub const FIRST_EPOCH: u32 = 1;
+/// The epoch of the key that a running open herd is given: the open herd counts as its first key.
+pub const ADOPTED_EPOCH: u32 = FIRST_EPOCH + 1;
+/// What names having no key, where that counts as one of the keys.
+pub const OPEN: KeyId = KeyId { epoch: FIRST_EPOCH, sum: 0 };
 
 const FINGERPRINT: &[u8] = b"herd key fingerprint v1";
 
@@ -68,9 +72,20 @@ impl HerdKey {
         HerdKey::new(u64::from_be_bytes(*herd).max(1), FIRST_EPOCH, secret)
     }
 
+    /// The key that a running open herd is given, from 40 random bytes.
+    pub fn adopted(random: &[u8; 40]) -> HerdKey {
+        let first = HerdKey::first(random);
+        first.of_epoch(ADOPTED_EPOCH, first.secret)
+    }
+
     /// A key of the same herd, of this epoch.
     pub fn of_epoch(&self, epoch: u32, secret: [u8; 32]) -> HerdKey {
         HerdKey::new(self.herd, epoch, secret)
+    }
+
+    /// One that another node hands over, of whatever herd.
+    pub fn given(herd: u64, epoch: u32, secret: [u8; 32]) -> HerdKey {
+        HerdKey::new(herd, epoch, secret)
     }
 
     pub fn herd(&self) -> u64 {
@@ -124,61 +139,25 @@ impl HerdKey {
 
     /// The text to copy. Secret like the key itself.
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(PAYLOAD_BYTES + CHECKSUM_BYTES));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(TEXT.payload_bytes));
         bytes.extend_from_slice(&self.epoch.to_be_bytes());
         bytes.extend_from_slice(&self.herd.to_be_bytes());
         bytes.extend_from_slice(&self.secret);
-        let sum = checksum(&bytes);
-        bytes.extend_from_slice(&sum);
-        let symbols = Zeroizing::new(base32::encode(Alphabet::Crockford, &bytes));
-        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + SYMBOLS * 2));
-        text.push_str(PREFIX);
-        for (at, symbol) in symbols.chars().enumerate() {
-            if at > 0 && at % GROUP == 0 {
-                text.push('-');
-            }
-            text.push(symbol);
-        }
-        text
+        TEXT.write(&bytes)
     }
 }
 
-fn checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut hash = Blake2s256::new();
-    hash.update(b"herd key text v1");
-    hash.update(payload);
-    *hash.finalize().first_chunk().expect("32 bytes")
-}
-
-/// Small or capital letters, with or without dashes, broken into lines by a mail program or not.
-/// An error quotes nothing of the text.
 impl FromStr for HerdKey {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<HerdKey, &'static str> {
-        let text = text.trim();
-        let begins = text.get(..PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(PREFIX));
-        if !begins {
-            return Err("it is no herd key: a key's text begins with herd1-");
-        }
-        let mut symbols = Zeroizing::new(String::with_capacity(text.len()));
-        symbols.extend(text[PREFIX.len()..].chars().filter(|c| *c != '-' && !c.is_whitespace()));
-        if symbols.len() != SYMBOLS {
-            return Err(NOT_WHOLE);
-        }
-        let damaged = "it is damaged: its checksum does not fit, copy it again";
-        let bytes = base32::decode(Alphabet::Crockford, &symbols).map(Zeroizing::new);
-        let bytes = bytes.ok_or(damaged)?;
-        let (payload, sum) = bytes.split_at_checked(PAYLOAD_BYTES).ok_or(damaged)?;
-        if checksum(payload) != sum {
-            return Err(damaged);
-        }
-        let (epoch, rest) = payload.split_first_chunk::<4>().ok_or(damaged)?;
-        let (herd, secret) = rest.split_first_chunk::<8>().ok_or(damaged)?;
-        let secret = secret.try_into().map_err(|_| damaged)?;
+        let payload = TEXT.read(text)?;
+        let (epoch, rest) = payload.split_first_chunk::<4>().ok_or(TEXT.damaged)?;
+        let (herd, secret) = rest.split_first_chunk::<8>().ok_or(TEXT.damaged)?;
+        let secret = secret.try_into().map_err(|_| TEXT.damaged)?;
         let key = HerdKey::new(u64::from_be_bytes(*herd), u32::from_be_bytes(*epoch), secret);
         // Both are zero in the header of an open herd.
-        if key.herd == 0 || key.epoch == 0 { Err(damaged) } else { Ok(key) }
+        if key.herd == 0 || key.epoch == 0 { Err(TEXT.damaged) } else { Ok(key) }
     }
 }
 
@@ -223,8 +202,8 @@ mod tests {
                 letters.chunks(width).map(|line| line.iter().collect()).collect();
             let broken = format!("  {}\n", lines.join("\n "));
             prop_assert!(same(&broken.parse().unwrap(), &key));
-            let bare = text[PREFIX.len()..].replace('-', "").replace('0', "o").replace('1', "l");
-            let bare = format!("{PREFIX}{bare}");
+            let bare = text[TEXT.prefix.len()..].replace('-', "").replace('0', "o").replace('1', "l");
+            let bare = format!("{}{bare}", TEXT.prefix);
             prop_assert!(same(&bare.parse().unwrap(), &key));
         }
 
@@ -233,7 +212,7 @@ mod tests {
             let text = key.to_text();
             let mut letters: Vec<char> = text.chars().collect();
             let divides = |c: char| c == '-' || c.is_whitespace();
-            let in_prefix = at < PREFIX.len();
+            let in_prefix = at < TEXT.prefix.len();
             let equal = meaning(letters[at]) == meaning(to)
                 || (!in_prefix && divides(letters[at]) && divides(to));
             prop_assume!(!equal);
@@ -252,7 +231,7 @@ mod tests {
     #[test]
     fn every_other_symbol_is_refused() {
         let text = HerdKey::first(&[7; 40]).to_text();
-        for at in PREFIX.len()..text.len() {
+        for at in TEXT.prefix.len()..text.len() {
             for to in "0123456789ABCDEFGHJKMNPQRSTVWXYZ".chars() {
                 let mut letters: Vec<char> = text.chars().collect();
                 let before = std::mem::replace(&mut letters[at], to);
@@ -288,7 +267,7 @@ mod tests {
         let shown = format!("{key:?} {}", key.fingerprint());
         let text = key.to_text();
         assert!(!shown.contains("5a5a") && !shown.contains("90"), "{shown}");
-        assert!(text[PREFIX.len()..].split('-').all(|group| !shown.contains(group)));
+        assert!(text[TEXT.prefix.len()..].split('-').all(|group| !shown.contains(group)));
         assert_eq!(key.fingerprint().len(), 19);
         assert_ne!(key.fingerprint(), HerdKey::first(&[0x5b; 40]).fingerprint());
     }

@@ -1,10 +1,11 @@
 //! The keys of one herd that a node holds: the newest, which seals, and those before it, which open
-//! what is said by nodes that have not got it yet. Empty in an open herd.
+//! what is said by nodes that have not got it yet. Empty in an open herd; while that is given its
+//! first key, having none counts as the oldest of the keys.
 
 use crate::wire::header::Header;
 use crate::wire::ids::NodeId;
-use crate::wire::key::{FIRST_EPOCH, HerdKey, KeyId};
-use crate::wire::limits::{KEY_EPOCHS_AHEAD, KEY_GRACE_S, KEYS, REVOKED};
+use crate::wire::key::{ADOPTED_EPOCH, FIRST_EPOCH, HerdKey, KeyId, OPEN};
+use crate::wire::limits::{KEY_EPOCHS_AHEAD, KEY_GRACE_S, KEYS, NODES, OPEN_GRACE_S, REVOKED};
 use minicbor::{Decode, Encode};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -35,6 +36,21 @@ pub struct Gift {
     pub revoked: Vec<NodeId>,
     #[n(4)]
     pub closed_below: u32,
+    /// While an open herd is given its key: whom its people saw and named, and for how many seconds
+    /// more the others are heard.
+    #[n(5)]
+    pub members: Option<Vec<NodeId>>,
+    #[n(6)]
+    pub open_s: Option<u64>,
+}
+
+/// An open herd is given a key: who gets it, and until when who has none is heard as well.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Adoption {
+    #[n(0)]
+    pub members: BTreeSet<NodeId>,
+    #[n(1)]
+    pub until_unix_s: u64,
 }
 
 /// A ring as it is kept in the state directory.
@@ -48,6 +64,8 @@ pub struct KeptRing {
     closed_below: u32,
     #[n(3)]
     uncovered: bool,
+    #[n(4)]
+    adoption: Option<Adoption>,
 }
 
 #[derive(Encode, Decode)]
@@ -65,7 +83,8 @@ struct KeptKey {
 /// One key, and what is known of it.
 #[derive(Clone)]
 pub struct Held {
-    pub key: HerdKey,
+    /// Boxed: a list that grows, sorts or closes up would leave copies of the key behind.
+    pub key: Box<HerdKey>,
     pub id: KeyId,
     /// Since when a newer one is held, seconds since the epoch.
     pub superseded_unix_s: Option<u64>,
@@ -81,18 +100,20 @@ pub struct Keyring {
     /// The newest key was made by somebody who did not know of all that are shut out: one of them may
     /// hold it.
     uncovered: bool,
+    adoption: Option<Adoption>,
 }
 
 impl From<Option<HerdKey>> for Keyring {
     fn from(key: Option<HerdKey>) -> Keyring {
-        let held = key.map(|key| Held { id: key.id(), key, superseded_unix_s: None });
+        let held =
+            key.map(|key| Held { id: key.id(), key: Box::new(key), superseded_unix_s: None });
         Keyring { held: held.into_iter().collect(), ..Keyring::default() }
     }
 }
 
 impl Keyring {
     pub fn newest(&self) -> Option<&HerdKey> {
-        self.held.first().map(|held| &held.key)
+        self.held.first().map(|held| &*held.key)
     }
 
     pub fn newest_id(&self) -> Option<KeyId> {
@@ -104,8 +125,18 @@ impl Keyring {
         self.held.iter()
     }
 
+    /// Having none is counted where it counts as one.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.held.len() + usize::from(self.adoption.is_some())
+    }
+
+    pub fn adoption(&self) -> Option<&Adoption> {
+        self.adoption.as_ref()
+    }
+
+    /// Whether somebody without a key is heard.
+    pub fn takes_open(&self) -> bool {
+        self.held.is_empty() || self.adoption.is_some()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -118,11 +149,11 @@ impl Keyring {
 
     /// Under which keys something with this header may be sealed; None stands for an open herd.
     pub fn fitting(&self, header: &Header) -> Vec<Option<&HerdKey>> {
-        if self.held.is_empty() && (header.herd, header.epoch) == (0, 0) {
+        if self.takes_open() && (header.herd, header.epoch) == (0, 0) {
             return vec![None];
         }
         let fits = |key: &&HerdKey| (key.herd(), key.epoch()) == (header.herd, header.epoch);
-        self.held.iter().map(|held| &held.key).filter(fits).map(Some).collect()
+        self.held.iter().map(|held| &*held.key).filter(fits).map(Some).collect()
     }
 
     /// Takes a key of this herd; false if it is another herd's, or held already. A newer one supersedes
@@ -133,9 +164,9 @@ impl Keyring {
         if !ours || self.has(id) {
             return false;
         }
-        self.held.push(Held { key, id, superseded_unix_s: None });
+        self.held.push(Held { key: Box::new(key), id, superseded_unix_s: None });
         self.held.sort_by_key(|held| Reverse(held.id));
-        self.held.truncate(KEYS);
+        self.held.truncate(KEYS - usize::from(self.adoption.is_some()));
         for held in self.held.iter_mut().skip(1) {
             held.superseded_unix_s.get_or_insert(now_unix_s);
         }
@@ -154,6 +185,7 @@ impl Keyring {
             revoked: self.revoked.iter().copied().collect(),
             closed_below: self.closed_below,
             uncovered: self.uncovered,
+            adoption: self.adoption.clone(),
         }
     }
 
@@ -164,13 +196,14 @@ impl Keyring {
         for kept in kept.keys.into_iter().filter(|kept| kept.herd == file.herd()) {
             let key = file.of_epoch(kept.epoch, kept.secret.0);
             let (id, superseded_unix_s) = (key.id(), kept.superseded_unix_s);
-            ring.held.push(Held { key, id, superseded_unix_s });
+            ring.held.push(Held { key: Box::new(key), id, superseded_unix_s });
         }
         if ring.is_empty() {
             return Some(file).into();
         }
         ring.revoke(&kept.revoked, kept.closed_below);
         ring.uncovered = kept.uncovered;
+        ring.adoption = kept.adoption.filter(|adoption| now_unix_s < adoption.until_unix_s);
         ring.held.sort_by_key(|held| Reverse(held.id));
         if Some(file.id()) > ring.newest_id() {
             ring.add(file, now_unix_s);
@@ -179,15 +212,57 @@ impl Keyring {
     }
 
     /// The newest key, to be handed on.
-    pub fn gift(&self) -> Option<Gift> {
+    pub fn gift(&self, now_unix_s: u64) -> Option<Gift> {
         let key = self.newest()?;
+        let adoption = self.adoption.as_ref();
         Some(Gift {
             herd: key.herd(),
             epoch: key.epoch(),
             secret: Secret(*key.secret()),
             revoked: self.revoked.iter().copied().collect(),
             closed_below: self.closed_below,
+            members: adoption.map(|adoption| adoption.members.iter().copied().collect()),
+            open_s: adoption.map(|adoption| adoption.until_unix_s.saturating_sub(now_unix_s)),
         })
+    }
+
+    /// Gives an open herd its key, for these members alone. False: it has one.
+    pub fn adopt(&mut self, key: HerdKey, members: &[NodeId], now_unix_s: u64) -> bool {
+        self.held.is_empty() && self.enter(key, members, OPEN_GRACE_S, now_unix_s)
+    }
+
+    /// Takes the key that another member gives to this open herd; false if it is none for `own`, or
+    /// there is one already. Of two that are given at once, in two places, the greater one stays.
+    pub fn take_adopted(&mut self, gift: &Gift, own: NodeId, now_unix_s: u64) -> bool {
+        let (Some(members), Some(open_s)) = (&gift.members, gift.open_s) else { return false };
+        let near = (ADOPTED_EPOCH..=FIRST_EPOCH + KEY_EPOCHS_AHEAD).contains(&gift.epoch);
+        let named = gift.herd != 0 && members.len() <= NODES && members.contains(&own);
+        if !self.takes_open() || !near || !named {
+            return false;
+        }
+        let key = HerdKey::given(gift.herd, gift.epoch, gift.secret.0);
+        Some(key.id()) > self.newest_id()
+            && self.enter(key, members, open_s.min(OPEN_GRACE_S), now_unix_s)
+    }
+
+    fn enter(&mut self, key: HerdKey, members: &[NodeId], open_s: u64, now_unix_s: u64) -> bool {
+        let (members, until_unix_s) = (members.iter().copied().collect(), now_unix_s + open_s);
+        *self = Keyring::from(Some(key));
+        self.adoption = Some(Adoption { members, until_unix_s });
+        // Who is not known and has no key is let in no more.
+        self.closed_below = ADOPTED_EPOCH;
+        true
+    }
+
+    /// Hears nobody without a key any more.
+    pub fn close(&mut self) {
+        self.adoption = None;
+    }
+
+    /// Whether this one may be handed a key: all that are heard, but while an open herd is given
+    /// one.
+    pub fn may_have(&self, id: NodeId) -> bool {
+        self.adoption.as_ref().is_none_or(|adoption| adoption.members.contains(&id))
     }
 
     /// Takes a newer key from another node. Gives who is shut out from now on and was not before; None:
@@ -242,17 +317,24 @@ impl Keyring {
     }
 
     /// Which key to seal with for a node that says it holds these (the newest first): the newest that
-    /// both hold, and our newest where there is none.
+    /// both hold, and our newest where there is none. None: without a key.
     pub fn common(&self, told: Option<&str>) -> Option<&HerdKey> {
-        let [_, _, ..] = self.held[..] else { return self.newest() };
+        if self.len() < 2 {
+            return self.newest();
+        }
         let both = match told {
+            None if self.adoption.is_some() => return None,
             None => self.held.iter().find(|held| held.id.epoch == FIRST_EPOCH),
             Some(told) => {
                 let theirs = read(told);
-                self.held.iter().find(|held| theirs.contains(&held.id))
+                let both = self.held.iter().find(|held| theirs.contains(&held.id));
+                if both.is_none() && self.adoption.is_some() && theirs.contains(&OPEN) {
+                    return None;
+                }
+                both
             }
         };
-        both.map(|held| &held.key).or(self.newest())
+        both.map(|held| &*held.key).or(self.newest())
     }
 
     /// What a record says of the keys its node holds. Nothing where it holds the first one alone.
@@ -262,6 +344,7 @@ impl Keyring {
             [ref only] if only.id.epoch == FIRST_EPOCH => None,
             _ => {
                 let ids = self.held.iter().map(|held| held.id);
+                let ids = ids.chain(self.adoption.as_ref().map(|_| OPEN));
                 let words = ids.map(|KeyId { epoch, sum }| format!("{epoch:x}:{sum:06x}"));
                 Some(words.collect::<Vec<_>>().join(" "))
             }
@@ -396,7 +479,7 @@ mod tests {
     fn a_gift_is_taken_once_and_only_where_it_is_newer() {
         let mut maker = ring(&[]);
         assert_eq!(maker.make([9; 32], &[NodeId(5)], 100), Some(vec![NodeId(5)]));
-        let gift = maker.gift().unwrap();
+        let gift = maker.gift(100).unwrap();
         let mut taker = ring(&[]);
         assert_eq!(taker.take(&gift, 100), Some(vec![NodeId(5)]));
         assert_eq!(taker.take(&gift, 100), None);
@@ -408,17 +491,65 @@ mod tests {
         assert_eq!(format!("{:?}", gift.secret), "Secret");
     }
 
+    #[test]
+    fn an_open_ring_takes_a_key_as_one_that_follows() {
+        let key = |byte| HerdKey::adopted(&[byte; 40]);
+        let members = [NodeId(1), NodeId(2)];
+        let (open, mut maker) = (Keyring::default(), Keyring::default());
+        assert!(maker.adopt(key(1), &members, 100) && !maker.adopt(key(2), &members, 100));
+        let told = maker.told().unwrap();
+        assert_eq!(read(&told), [key(1).id(), OPEN]);
+        // With who has none: without; with who has it: with it.
+        assert_eq!(maker.common(open.told().as_deref()).map(HerdKey::id), None);
+        assert_eq!(maker.common(Some(&told)).map(HerdKey::id), Some(key(1).id()));
+        let header =
+            |herd, epoch| Header { herd, epoch, ..Header::new(Kind::Sealed, NodeId(1), NodeId(2)) };
+        assert_eq!((maker.fitting(&header(0, 0)).len(), maker.len()), (1, 2));
+        assert!(maker.takes_open() && !maker.admits(0) && maker.may_have(NodeId(2)));
+        assert!(!maker.may_have(NodeId(3)) && open.may_have(NodeId(3)));
+
+        let gift = maker.gift(100 + OPEN_GRACE_S / 2).unwrap();
+        let mut taker = Keyring::default();
+        assert!(!taker.take_adopted(&gift, NodeId(3), 7), "it is not named");
+        assert!(taker.take_adopted(&gift, NodeId(2), 7));
+        assert_eq!(taker.adoption().unwrap().until_unix_s, 7 + OPEN_GRACE_S / 2);
+        let kept = || codec::decode(&codec::encode(&taker.to_kept())).unwrap();
+        let late = 7 + OPEN_GRACE_S / 2;
+        assert_eq!(Keyring::restored(key(1), kept(), late - 1).adoption(), taker.adoption());
+        assert!(!Keyring::restored(key(1), kept(), late).takes_open());
+
+        // Two at once end in one, whichever comes first.
+        let mut other = Keyring::default();
+        assert!(other.adopt(key(2), &members, 100));
+        let (one, two) = (maker.gift(100).unwrap(), other.gift(100).unwrap());
+        assert_eq!(maker.common(other.told().as_deref()).map(HerdKey::id), None);
+        assert!(
+            maker.take_adopted(&two, NodeId(1), 100) ^ other.take_adopted(&one, NodeId(1), 100)
+        );
+        assert_eq!(maker.newest_id(), other.newest_id());
+
+        maker.close();
+        assert!(!maker.takes_open() && maker.fitting(&header(0, 0)).is_empty());
+        assert!(!maker.take_adopted(&two, NodeId(1), 100) && maker.may_have(NodeId(3)));
+        assert_eq!(maker.told().map(|told| read(&told).len()), Some(1));
+        let first = Gift { epoch: FIRST_EPOCH, ..two.clone() };
+        let far = Gift { epoch: FIRST_EPOCH + KEY_EPOCHS_AHEAD + 1, ..two.clone() };
+        for gift in [first, far, Gift { members: None, ..two.clone() }, Gift { herd: 0, ..two }] {
+            assert!(!Keyring::default().take_adopted(&gift, NodeId(1), 100), "{gift:?}");
+        }
+    }
+
     /// Who is shut out may have got the key that somebody made who did not know.
     #[test]
     fn a_key_of_who_did_not_know_whom_to_shut_out_is_followed_by_another() {
         let (mut knows, mut ignorant) = (ring(&[]), ring(&[2]));
         knows.make([1; 32], &[NodeId(5)], 100);
         ignorant.make([2; 32], &[], 100);
-        assert_eq!(knows.take(&ignorant.gift().unwrap(), 100), Some(vec![]));
+        assert_eq!(knows.take(&ignorant.gift(100).unwrap(), 100), Some(vec![]));
         assert!(knows.is_uncovered());
         assert_eq!(knows.make([3; 32], &[], 100), Some(vec![]));
         assert!(!knows.is_uncovered() && !knows.admits(3) && knows.admits(4));
-        assert_eq!(ignorant.take(&knows.gift().unwrap(), 100), Some(vec![NodeId(5)]));
+        assert_eq!(ignorant.take(&knows.gift(100).unwrap(), 100), Some(vec![NodeId(5)]));
         assert!(!ignorant.is_uncovered());
     }
 

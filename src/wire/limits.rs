@@ -42,6 +42,9 @@ pub const PART_BYTES: usize = 16 << 10;
 pub const PARTS: usize = 256;
 /// Times a datagram or an opened channel may be handed on.
 pub const HOPS: u8 = 16;
+/// Rumors that wait to be told on. Of more records at once, as when a large herd starts, the rest is
+/// pulled.
+pub const RUMORS: usize = 256;
 /// Nodes known at once in an open herd, the remembered dead included.
 pub const NODES: usize = if cfg!(feature = "large") { 4_096 } else { 1_024 };
 /// Remembered nodes that are down or left; the one silent for longest goes first.
@@ -71,8 +74,9 @@ pub const HELLOS_PER_ADDRESS: u32 = 64;
 pub const REFUSALS_PER_SECOND: u32 = 64;
 /// The same for one source address.
 pub const REFUSALS_PER_SOURCE: u32 = 1;
-/// Sources counted for the limits of hellos; while so many greet, others wait.
-pub const HELLO_SOURCES: usize = 1_024;
+/// Sources counted for the limits of hellos; while so many greet, others wait. A whole herd may start
+/// at once.
+pub const HELLO_SOURCES: usize = NODES;
 /// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
 pub const CONTACTS: usize = 256;
 /// Interval of heartbeats to a home, milliseconds.
@@ -99,8 +103,23 @@ pub const KEYS: usize = 4;
 pub const KEY_GRACE_S: u64 = 7 * 24 * 3_600;
 /// How many epochs after our newest key one that another node hands over may be.
 pub const KEY_EPOCHS_AHEAD: u32 = 1_024;
+/// How long who has no key is heard after an open herd was given one, seconds.
+pub const OPEN_GRACE_S: u64 = 600;
 /// Nodes shut out of a herd that are remembered.
 pub const REVOKED: usize = 64;
+/// Join tokens of one node that wait to be used.
+pub const TOKENS: usize = 16;
+/// How long a join token is good, milliseconds.
+pub const TOKEN_MS: u64 = 600_000;
+/// Entries of the journal: what became of the herd, commands that change something, and strangers
+/// who were refused; of each the oldest goes first.
+pub const JOURNAL_EVENTS: usize = 2_048;
+pub const JOURNAL_COMMANDS: usize = 512;
+pub const JOURNAL_STRANGERS: usize = 64;
+/// Bytes of a journal entry's text, and of why a command failed; what is longer ends with ...
+pub const JOURNAL_TEXT_BYTES: usize = 200;
+/// Ways to other nodes and addresses examined (`doctor`) at once.
+pub const EXAMINATIONS: usize = 16;
 /// Control clients connected at once.
 pub const CLIENTS: usize = 64;
 /// How long a control client may ask nothing while others wait for its place, milliseconds.
@@ -156,6 +175,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("frame before proof", UNPROVED_FRAME_BYTES as u64, "bytes"),
     ("proof wait", UNPROVED_MS, "ms"),
     ("hops", HOPS as u64, ""),
+    ("rumors waiting", RUMORS as u64, ""),
     ("known nodes", NODES as u64, ""),
     ("remembered dead", REMEMBERED_DEAD as u64, ""),
     ("new ids a source", NEW_IDS_PER_MINUTE as u64, "a minute"),
@@ -197,7 +217,15 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("herd keys held", KEYS as u64, ""),
     ("herd key grace", KEY_GRACE_S, "s"),
     ("herd key epochs ahead", KEY_EPOCHS_AHEAD as u64, ""),
+    ("open after adoption", OPEN_GRACE_S, "s"),
     ("revoked nodes", REVOKED as u64, ""),
+    ("join tokens", TOKENS as u64, ""),
+    ("join token", TOKEN_MS, "ms"),
+    ("journal of events", JOURNAL_EVENTS as u64, "entries"),
+    ("journal of commands", JOURNAL_COMMANDS as u64, "entries"),
+    ("journal of strangers", JOURNAL_STRANGERS as u64, "entries"),
+    ("journal text", JOURNAL_TEXT_BYTES as u64, "bytes"),
+    ("examinations", EXAMINATIONS as u64, ""),
     ("control clients", CLIENTS as u64, ""),
     ("silent client", CLIENT_SILENT_MS, "ms"),
     ("client buffer", CLIENT_BUFFER_BYTES as u64, "bytes"),

@@ -66,6 +66,17 @@ pub enum Body {
     /// Hand me your newest herd key: your record tells of one that I do not hold.
     KeyPull,
     Key(Gift),
+    /// A probe that fills its datagram, to see whether the path carries such. Comes back as full.
+    Full(Full),
+    FullAnswer(Full),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Full {
+    #[n(0)]
+    pub nonce: u64,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub padding: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -201,6 +212,9 @@ pub struct Unsupported {
 }
 
 impl Body {
+    /// The number of `Full`, which an older node names when it does not know it.
+    pub const FULL: u16 = 19;
+
     pub fn number(&self) -> u16 {
         match self {
             Body::Swim(_) => 1,
@@ -221,6 +235,8 @@ impl Body {
             Body::Taken(_) => 16,
             Body::Tell(_) => 17,
             Body::Unsupported(_) => 18,
+            Body::Full(_) => Body::FULL,
+            Body::FullAnswer(_) => 20,
             Body::KeyPull => 112,
             Body::Key(_) => 113,
         }
@@ -245,6 +261,7 @@ impl Body {
             Body::Taken(body) => codec::encode(body),
             Body::Tell(body) => codec::encode(body),
             Body::Unsupported(body) => codec::encode(body),
+            Body::Full(body) | Body::FullAnswer(body) => codec::encode(body),
             Body::KeyPull => Vec::new(),
             Body::Key(body) => codec::encode(body),
         }
@@ -271,6 +288,8 @@ impl Body {
             16 => codec::decode(bytes).map(Body::Taken),
             17 => codec::decode(bytes).map(Body::Tell),
             18 => codec::decode(bytes).map(Body::Unsupported),
+            Body::FULL => codec::decode(bytes).map(Body::Full),
+            20 => codec::decode(bytes).map(Body::FullAnswer),
             112 => Ok(Body::KeyPull),
             113 => codec::decode(bytes).map(Body::Key),
             _ => return None,
@@ -360,8 +379,10 @@ mod tests {
             Body::Taken(Taken { record: vec![1] }),
             Body::Tell(Rumor::Forget { id: NodeId(1), generation: Generation(2) }),
             Body::Unsupported(Unsupported { number: 99, ask: None }),
+            Body::Full(Full { nonce: 7, padding: vec![0; 9] }),
+            Body::FullAnswer(Full { nonce: 7, padding: Vec::new() }),
             Body::KeyPull,
-            Body::Key(Keyring::from(Some(HerdKey::first(&[1; 40]))).gift().unwrap()),
+            Body::Key(Keyring::from(Some(HerdKey::first(&[1; 40]))).gift(0).unwrap()),
         ]
     }
 
@@ -372,7 +393,7 @@ mod tests {
             assert!(numbers.insert(body.number()));
             assert_eq!(Body::decode(body.number(), &body.encode()), Some(Ok(body)));
         }
-        assert_eq!(numbers.len(), 20);
+        assert_eq!(numbers.len(), 22);
         assert_eq!(Body::decode(99, b""), None);
     }
 

@@ -7,8 +7,11 @@
 pub mod codec;
 pub mod command;
 pub mod control;
+pub mod copied;
+pub mod finding;
 pub mod header;
 pub mod hello;
+pub mod history;
 pub mod ids;
 pub mod info;
 pub mod key;
@@ -22,6 +25,10 @@ pub mod reply;
 pub mod rumor;
 pub mod seal;
 pub mod time;
+pub mod token;
+pub mod why;
 
+/// The port of every herd, UDP and TCP, unless `daustd -P` says else.
+pub const PORT: u16 = 4040;
 /// Version of the protocol between nodes. A peer that speaks another range is told so in a hello.
 pub const PROTOCOL_VERSION: u8 = 1;

@@ -12,10 +12,12 @@ use snow::params::NoiseParams;
 use snow::resolvers::{BoxedCryptoResolver, CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, TransportState};
+use zeroize::Zeroizing;
 
 const OPEN_PATTERN: &str = "Noise_XX_25519_ChaChaPoly_BLAKE2s";
 const KEYED_PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
-/// Where the herd key stands in the keyed pattern.
+const EXCHANGE_PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s";
+/// Where the shared key stands in the patterns that have one.
 const KEY_PLACE: u8 = 0;
 /// Longest plain text of one message: Noise's 65,535 less the tag.
 pub const PLAIN_BYTES: usize = 65_535 - 16;
@@ -117,6 +119,61 @@ impl Session {
         out.truncate(length);
         Ok(out)
     }
+}
+
+/// One question and one answer between two who share a key and know nothing else of each other.
+/// The question says that its maker holds the key, and no more; the answer is for that maker alone,
+/// even where the key becomes known later.
+pub struct Exchange {
+    state: Box<HandshakeState>,
+}
+
+impl Exchange {
+    /// The asking end, and its question.
+    pub fn ask(
+        key: &[u8; 32],
+        prologue: &[u8],
+        seed: [u8; 32],
+    ) -> Result<(Exchange, Vec<u8>), String> {
+        let builder = exchange(key, prologue, seed)?;
+        let mut state = builder.build_initiator().map_err(text)?;
+        let question = write(&mut state)?;
+        Ok((Exchange { state: Box::new(state) }, question))
+    }
+
+    /// What the answer says. One that was forged changes nothing: the true one may still come.
+    pub fn read(&mut self, answer: &[u8]) -> Result<Zeroizing<Vec<u8>>, String> {
+        let mut plain = Zeroizing::new(vec![0; answer.len()]);
+        let length = self.state.read_message(answer, &mut plain).map_err(text)?;
+        plain.truncate(length);
+        Ok(plain)
+    }
+
+    /// The answer to a question; an error if its maker does not hold the key.
+    pub fn answer(
+        key: &[u8; 32],
+        prologue: &[u8],
+        seed: [u8; 32],
+        question: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, String> {
+        let mut state = exchange(key, prologue, seed)?.build_responder().map_err(text)?;
+        state.read_message(question, &mut [0; 64]).map_err(text)?;
+        let mut out = vec![0; plain.len() + 64];
+        let length = state.write_message(plain, &mut out).map_err(text)?;
+        out.truncate(length);
+        Ok(out)
+    }
+}
+
+fn exchange<'a>(
+    key: &'a [u8; 32],
+    prologue: &'a [u8],
+    seed: [u8; 32],
+) -> Result<Builder<'a>, String> {
+    let params: NoiseParams = EXCHANGE_PATTERN.parse().map_err(text)?;
+    let builder = Builder::with_resolver(params, Box::new(Seeded { seed }));
+    builder.prologue(prologue).and_then(|builder| builder.psk(KEY_PLACE, key)).map_err(text)
 }
 
 fn text(error: snow::Error) -> String {

@@ -30,6 +30,13 @@ pub enum Outside {
     OpenHerd,
     /// The asker was shut out of this herd.
     Revoked,
+    /// A join token is shown that is for another herd, was not made here, was used, is too old.
+    TokenOfOther,
+    TokenUnknown,
+    TokenUsed,
+    TokenExpired,
+    /// The asker speaks another version of the protocol.
+    Version,
     /// A reason that only a newer program knows.
     Other,
 }
@@ -49,8 +56,8 @@ impl Outside {
     pub fn to_asker(self) -> &'static str {
         match self {
             Outside::NoKey => {
-                "is in a keyed herd; this node has no key: write that herd's key to a file and \
-                 start daustd with --key-file FILE"
+                "is in a keyed herd; this node has no key: type `daust token` there and start \
+                 daustd here with --join, or give it that herd's key (`daust key add`)"
             }
             Outside::OtherHerd => {
                 "is in another keyed herd than this node: to change to it, start daustd with \
@@ -69,6 +76,25 @@ impl Outside {
                  it is to come back, give it a new identity (an empty state directory) and the \
                  herd's newest key"
             }
+            Outside::TokenOfOther => {
+                "is not in the herd that this join token is for: ask the node that made it"
+            }
+            Outside::TokenUnknown => {
+                "does not know this join token: another node made it, or this one did before it \
+                 started last; `daust token` there makes the next"
+            }
+            Outside::TokenUsed => {
+                "let a machine in with this join token already: if that was none of yours, look \
+                 for it in `daust list` there; `daust token` makes the next"
+            }
+            Outside::TokenExpired => {
+                "made this join token more than ten minutes ago: `daust token` there makes the \
+                 next"
+            }
+            Outside::Version => {
+                "speaks another version of the protocol than this daustd: update the older one \
+                 (`daust version` says which)"
+            }
             Outside::Other => "refuses, for a reason that only its newer program knows",
         }
     }
@@ -81,6 +107,15 @@ impl Outside {
             Outside::OtherKey => "greets with a wrong key of this herd and is refused",
             Outside::OpenHerd => "greets with a herd key, which this open herd has not; refused",
             Outside::Revoked => "greets though it was shut out of this herd, and is refused",
+            Outside::TokenOfOther => "shows a join token of another herd and is refused",
+            Outside::TokenUnknown => {
+                "shows a join token that this node does not know and is refused"
+            }
+            Outside::TokenUsed => "shows a join token that was used before and is refused",
+            Outside::TokenExpired => "shows a join token that is too old and is refused",
+            Outside::Version => {
+                "greets in another version of the protocol; update the older daustd"
+            }
             Outside::Other => "greets and is refused",
         }
     }
@@ -95,6 +130,11 @@ impl Outside {
             Outside::OtherKey => 2,
             Outside::OpenHerd => 3,
             Outside::Revoked => 4,
+            Outside::TokenOfOther => 5,
+            Outside::TokenUnknown => 6,
+            Outside::TokenUsed => 7,
+            Outside::TokenExpired => 8,
+            Outside::Version => 9,
             Outside::Other => u8::MAX,
         };
         let echo: &Echo = rest.first_chunk()?;
@@ -110,6 +150,11 @@ impl Outside {
             2 => Outside::OtherKey,
             3 => Outside::OpenHerd,
             4 => Outside::Revoked,
+            5 => Outside::TokenOfOther,
+            6 => Outside::TokenUnknown,
+            7 => Outside::TokenUsed,
+            8 => Outside::TokenExpired,
+            9 => Outside::Version,
             _ => Outside::Other,
         };
         Some((*echo, why))
@@ -130,6 +175,11 @@ mod tests {
             Outside::OtherKey,
             Outside::OpenHerd,
             Outside::Revoked,
+            Outside::TokenOfOther,
+            Outside::TokenUnknown,
+            Outside::TokenUsed,
+            Outside::TokenExpired,
+            Outside::Version,
             Outside::Other,
         ];
         for why in all {

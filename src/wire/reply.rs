@@ -1,7 +1,10 @@
 //! What comes back, and the one list of error codes.
 
+use crate::wire::finding::Finding;
+use crate::wire::history::Entry;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
+use crate::wire::why::WhyInfo;
 use minicbor::{Decode, Encode};
 
 /// A node's answer, or a part of it (rows of one kind may come in several parts).
@@ -46,6 +49,16 @@ pub enum Reply {
     /// The text of a herd key: secret.
     #[n(10)]
     KeyText(#[n(0)] String),
+    /// The text of a join token and the address that knows it, `TOKEN@ADDR:PORT`: secret.
+    #[n(11)]
+    Token(#[n(0)] String),
+    /// The journal, the newest entry last.
+    #[n(12)]
+    History(#[n(0)] Vec<Entry>),
+    #[n(13)]
+    Why(#[n(0)] Box<WhyInfo>),
+    #[n(14)]
+    Findings(#[n(0)] Vec<Finding>),
 }
 
 /// What went wrong: a code for programs, a sentence for people that names the cause and, where

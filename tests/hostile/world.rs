@@ -2,7 +2,7 @@
 
 use super::acts::{Act, Bend, Source};
 use super::mesh::{self, Mesh, Sent, Who, address_of, socket_at};
-use herd::node::{Closed, Input};
+use herd::node::{Closed, Input, User};
 use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
@@ -228,7 +228,7 @@ impl World {
         self.next_number += 1;
         let number = 1_000_000 + self.next_number;
         let request = Request { number, scope, command, timeout_ms };
-        self.give(Input::Request { client: ClientId(9), request });
+        self.give(Input::Request { client: ClientId(9), user: User::default(), request });
     }
 
     /// After the storm: the honest know each other as before.

@@ -1,7 +1,7 @@
 //! Who is answered, who is let in, who is greeted.
 
 use crate::crowd::{VICTIM, address, alone, give, greet, heard, join, say, who};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, record};
 use herd::wire::command::{Command, Scope};
 use herd::wire::header::{Header, Kind};
 use herd::wire::hello::Refusal;
@@ -9,6 +9,7 @@ use herd::wire::ids::NodeId;
 use herd::wire::limits::*;
 use herd::wire::message::{Body, Nonce};
 use herd::wire::reply::{ErrorCode, Reply};
+use herd::wire::rumor::Rumor;
 use std::net::SocketAddr;
 
 const AT_LIMITS: &str = "hellos not answered at their limits";
@@ -168,4 +169,23 @@ fn contacts() {
     assert_eq!(failure.code, ErrorCode::Limit);
     assert!(failure.detail.contains("limit of 256 contacts"), "{failure:?}");
     assert_eq!(ping(0), [], "one that is greeted already needs no more room");
+}
+
+/// Records at once, from a member: those beyond the limit are known here, and not told on.
+#[test]
+fn rumors_that_wait() {
+    let mut mesh = alone();
+    let (teller, from) = (who(0), address(0, 4_040));
+    join(&mut mesh, &teller, from);
+    let mut tell = |number: usize| {
+        let other = who(number);
+        let signed = record(&other, "rumored", 60).sign(&other.identity);
+        say(&mut mesh, &teller, from, 1 + number as u64, &Body::Tell(Rumor::Record(signed)));
+        mesh.counter(VICTIM, "records not told on while many wait")
+    };
+    for number in 1..=RUMORS {
+        assert_eq!(tell(number), 0, "{number}");
+    }
+    assert_eq!(tell(RUMORS + 1), 1);
+    assert_eq!(mesh.list(VICTIM).len(), RUMORS + 3);
 }

@@ -2,6 +2,7 @@
 //! the limits of the core, on nodes with real seals and virtual time; those of sockets, clients,
 //! files and the log stand beside their code. `table` finds the limit that no test names.
 
+mod adoption;
 mod channels;
 mod crowd;
 mod hellos;
@@ -9,4 +10,5 @@ mod hellos;
 mod mesh;
 mod requests;
 mod table;
+mod tokens;
 mod values;

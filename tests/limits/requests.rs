@@ -2,7 +2,7 @@
 
 use crate::crowd::{VICTIM, address, alone, give, heard, join, say, who};
 use crate::mesh::{self, Mesh, Who};
-use herd::node::Input;
+use herd::node::{Input, User};
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::Request;
 use herd::wire::header::{Header, Kind};
@@ -123,7 +123,10 @@ fn that_nobody_answers() {
         let mut mesh = alone();
         let scope = Scope::Node(address(1, 4_040).to_string());
         let request = Request { number: 1, scope, command: Command::Ping, timeout_ms };
-        mesh.turn(VICTIM, Some(Input::Request { client: ClientId(1), request }));
+        mesh.turn(
+            VICTIM,
+            Some(Input::Request { client: ClientId(1), user: User::default(), request }),
+        );
         mesh.run_ms(waited_ms - 1);
         assert!(mesh.parts(VICTIM, 1).is_empty());
         // The contact of a request gets half a second more.
@@ -134,7 +137,7 @@ fn that_nobody_answers() {
     let mut mesh = alone();
     let timeout_ms = ANSWER_MAX_MS + 1;
     let request = Request { number: 1, scope: Scope::Here, command: Command::Ping, timeout_ms };
-    mesh.turn(VICTIM, Some(Input::Request { client: ClientId(1), request }));
+    mesh.turn(VICTIM, Some(Input::Request { client: ClientId(1), user: User::default(), request }));
     let parts = mesh.parts(VICTIM, 1);
     assert!(limit(&parts[0].reply).contains("longest time-out is 600000 ms"));
 }
@@ -211,12 +214,42 @@ fn waits_for_an_address_end_apart() {
     let nobody = || Scope::Node("10.9.9.9".to_string());
     for (number, timeout_ms) in [(901, 3_000), (902, 1_000)] {
         let request = Request { number, scope: nobody(), command: Command::Ping, timeout_ms };
-        mesh.turn(VICTIM, Some(Input::Request { client: ClientId(1), request }));
+        mesh.turn(
+            VICTIM,
+            Some(Input::Request { client: ClientId(1), user: User::default(), request }),
+        );
     }
     mesh.run_ms(1_200);
     assert_eq!(mesh.parts(VICTIM, 902).len(), 1, "the short wait is over");
     assert!(mesh.parts(VICTIM, 901).is_empty(), "the long one goes on");
     mesh.run_ms(2_000);
     let Reply::Error(failure) = &mesh.parts(VICTIM, 901)[0].reply else { panic!("no failure") };
-    assert_eq!(failure.detail, "no daustd answers at 10.9.9.9:4040");
+    assert!(failure.detail.starts_with("no daustd answers at 10.9.9.9:4040;"), "{failure:?}");
+}
+
+/// As many looks at once as the limit, and one more; each ends by itself.
+#[test]
+fn examinations() {
+    let mut mesh = alone();
+    let mut look = |number: usize| {
+        let at = address(number, 4_040).to_string();
+        let asked = mesh.request(VICTIM, Scope::Here, Command::Doctor(Some(at)));
+        (asked, mesh.parts(VICTIM, asked).into_iter().cloned().collect::<Vec<_>>())
+    };
+    let open: Vec<u64> = (0..EXAMINATIONS).map(|number| look(number).0).collect();
+    let (_, refused) = look(EXAMINATIONS);
+    assert!(limit(&refused[0].reply).contains("limit of 16 examinations"), "{refused:?}");
+    mesh.run_ms(2_000);
+    for asked in open {
+        let parts = mesh.parts(VICTIM, asked);
+        assert!(parts.len() == 1 && parts[0].done, "{parts:?}");
+        assert!(matches!(parts[0].reply, Reply::Findings(_)), "{parts:?}");
+    }
+    let asked = mesh.request(VICTIM, Scope::Here, Command::Doctor(Some("10.77.0.1".into())));
+    mesh.run_ms(2_000);
+    assert!(
+        matches!(mesh.parts(VICTIM, asked)[0].reply, Reply::Findings(_)),
+        "there is room again"
+    );
+    assert_eq!(mesh.list(VICTIM).len(), 1, "nobody joined");
 }

@@ -2,7 +2,7 @@
 //! to let them meet, small enough to reach into. (The simulator under tests/sim is the big one.)
 #![allow(dead_code)] // Each test program uses its part.
 
-use herd::node::{Closed, Input, Kept, Node, Options, Output, Socket};
+use herd::node::{Closed, Input, Kept, Node, Options, Output, Socket, User};
 use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
@@ -374,7 +374,10 @@ impl Mesh {
         self.next_request += 1;
         let number = self.next_request;
         let request = Request { number, scope, command, timeout_ms: 0 };
-        self.turn(member, Some(Input::Request { client: ClientId(1), request }));
+        self.turn(
+            member,
+            Some(Input::Request { client: ClientId(1), user: User::default(), request }),
+        );
         number
     }
 

@@ -5,7 +5,7 @@ use crate::examples::swim_message;
 use crate::exchange::Item;
 use crate::mesh::{STARTED_UNIX_S, Who, socket_at};
 use crate::say::{body, decode_hello, open};
-use herd::node::{Input, Kept, Node, Options, Output, Socket};
+use herd::node::{Input, Kept, Node, Options, Output, Socket, User};
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
@@ -155,7 +155,10 @@ impl Replay {
 
     pub fn ask(&mut self, command: Command) -> Vec<Reply> {
         let request = Request { number: 1, scope: Scope::Here, command, timeout_ms: 0 };
-        self.node.handle(self.now, Input::Request { client: ClientId(1), request });
+        self.node.handle(
+            self.now,
+            Input::Request { client: ClientId(1), user: User::default(), request },
+        );
         self.drain();
         std::mem::take(&mut self.parts).into_iter().map(|part| part.reply).collect()
     }

@@ -5,7 +5,7 @@ use crate::nat::Kind;
 use crate::net::HostId;
 use crate::trace;
 use crate::world::{Act, Event, World};
-use herd::node::{Node, Options};
+use herd::node::{KEY_FILE, Node, Options};
 use herd::wire::limits::{GOODBYE_MS, READS_PER_TURN};
 use rand::RngExt;
 use std::collections::BTreeMap;
@@ -83,6 +83,8 @@ impl World {
 
     fn options(&mut self, id: MachineId) -> Options {
         let machine = &self.machines[id];
+        let file = machine.disk.entries.get(KEY_FILE);
+        let file = file.map(|text| String::from_utf8_lossy(text).parse().expect("a key's text"));
         Options {
             name: machine.spec.name.parse().ok(),
             port: machine.port,
@@ -90,7 +92,7 @@ impl World {
             gateways: self.net.gateways(machine.host),
             homes: machine.spec.homes.clone(),
             deadend: machine.spec.deadend,
-            key: machine.spec.key.clone(),
+            key: file.or_else(|| machine.spec.key.clone()),
             started_unix_s: self.unix_s(),
             program: "daustd sim".to_string(),
             suite: self.suite,

@@ -212,7 +212,12 @@ impl Shown {
         now_us: u64,
     ) -> Result<(), String> {
         let listed: BTreeSet<NodeId> = rows.iter().map(|row| row.id).collect();
-        self.states.retain(|(of, id), _| *of != observer || listed.contains(id));
+        let of_observer = (observer, NodeId(0))..=(observer, NodeId(u64::MAX));
+        let known = self.states.range(of_observer).map(|((_, id), _)| *id);
+        let gone: Vec<NodeId> = known.filter(|id| !listed.contains(id)).collect();
+        for id in gone {
+            self.states.remove(&(observer, id));
+        }
         let told = |row: &NodeInfo| Some(((observer, row.id), row.internal_ip?));
         self.addresses.extend(rows.iter().filter_map(told));
         for row in rows.iter().skip(1) {

@@ -2,7 +2,7 @@
 //! what waits for it while it is paused.
 
 use crate::net::HostId;
-use herd::node::{Closed, Input, Kept, Node, Socket};
+use herd::node::{Closed, Input, Kept, Node, Socket, User};
 use herd::wire::control::Request;
 use herd::wire::ids::{ClientId, NodeId, StreamId};
 use herd::wire::time::Time;
@@ -43,7 +43,8 @@ impl Stimulus {
                 Input::StreamClosed { stream: *stream, closed: *closed }
             }
             Stimulus::Request { client, request } => {
-                Input::Request { client: *client, request: request.clone() }
+                let (client, request) = (*client, request.clone());
+                Input::Request { client, user: User::default(), request }
             }
             Stimulus::Addresses { own, gateways } => {
                 Input::Addresses { own: own.clone(), gateways: gateways.clone() }
@@ -70,7 +71,10 @@ impl Disk {
     pub fn apply(&mut self, entries: Entries) {
         for (key, value) in entries {
             match value {
-                Some(value) => self.entries.insert(key, value),
+                Some(mut value) => {
+                    value.shrink_to_fit();
+                    self.entries.insert(key, value)
+                }
                 None => self.entries.remove(&key),
             };
         }

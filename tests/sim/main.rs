@@ -49,6 +49,9 @@ promises! {
     crash_of_two: crash::of_two, 5;
     crash_half: crash::half, 5;
     rejoin_remembered: rejoin::remembered, 5;
+    history_kept: history::kept, 10;
+    doctor_way: doctor::way, 10;
+    doctor_nobody_joins: doctor::nobody_joins, 5;
     rejoin_quick: rejoin::quick, 5;
     rejoin_all: rejoin::all, 5;
     rejoin_rolling: rejoin::rolling, 3;
@@ -93,12 +96,22 @@ promises! {
     keyed_restarted: keyed::restarted, 5;
     keyed_open_herd: keyed::open_herd, 3;
     rotation_under_loss: rotation::under_loss, 5;
+    rotation_hundred: rotation::hundred, 3;
     rotation_killed: rotation::killed, 100;
     rotation_away: rotation::away, 50;
     rotation_two_at_once: rotation::two_at_once, 100;
     rotation_chaos: rotation::chaos, 20;
     rotation_revoked: rotation::revoked, 100;
     rotation_revoked_and_rotated: rotation::revoked_and_rotated, 100;
+    adopt_under_loss: adopt::under_loss, 30;
+    adopt_many: adopt::many, 1;
+    adopt_killed: adopt::killed, 100;
+    adopt_away: adopt::away, 20;
+    adopt_two_at_once: adopt::two_at_once, 100;
+    adopt_stranger: adopt::stranger, 30;
+    adopt_chaos: adopt::chaos, 30;
+    tokens_one_of_many: tokens::one_of_many, 30;
+    tokens_no_good: tokens::no_good, 3;
 }
 
 /// A thousand nodes at once: only when `SIM_LARGE` is set, as `make sim` does.

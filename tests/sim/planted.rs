@@ -29,7 +29,12 @@ const PLANTED: &[(Bug, &[Scenario])] = &[
     (Bug::KeySealsAtOnce, &[rotation::under_loss, rotation::away]),
     (Bug::KeysNotKept, &[rotation::away]),
     (Bug::NotRemade, &[rotation::revoked_and_rotated]),
+    (Bug::JournalNotKept, &[history::kept]),
+    (Bug::LookJoins, &[doctor::nobody_joins]),
     (Bug::RevokedHeard, &[rotation::revoked]),
+    (Bug::OpenEndsAtOnce, &[adopt::under_loss]),
+    (Bug::AdoptedByAnybody, &[adopt::stranger]),
+    (Bug::TokenUsedAgain, &[tokens::one_of_many]),
 ];
 
 #[test]

@@ -108,6 +108,9 @@ fn by_hand(seeds: &mut Seeds) {
     put("key", "key", key.as_bytes());
     put("key", "lines", format!("{}\r\n{}", &key[..40], &key[40..]).to_lowercase().as_bytes());
     put("key", "damaged", key.replace("3QP8G", "3QP8H").as_bytes());
+    let token = "join1-6QFB8Z-42D7WB-SR07FV-Y67R5W-FVRFYD-QZ3VA0-4HDHG2-3NDZ8Z";
+    put("key", "token", token.as_bytes());
+    put("key", "join-answer", &[&[1, 7][..], &[0; 202]].concat());
     put("words", "verbs", b"remote\nnode1\nlist");
     put("words", "all", b"all\nping\n--\nall");
     put("words", "forget", b"forget\nvm 4");

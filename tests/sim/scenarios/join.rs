@@ -1,5 +1,6 @@
 //! Everybody who joins is known to all, soon.
 
+use crate::machine::MachineId;
 use crate::world::World;
 
 /// Two lone nodes become a herd when a person types one command.
@@ -16,7 +17,7 @@ pub fn quick_start(world: &mut World) {
     world.require_agreement(1_000);
 }
 
-fn many(world: &mut World, count: usize, within_ms: u64) {
+pub fn many(world: &mut World, count: usize, within_ms: u64) -> Vec<MachineId> {
     let ids = world.machines(count);
     let seed_address = world.address(ids[0]);
     for id in &ids[1..] {
@@ -26,6 +27,7 @@ fn many(world: &mut World, count: usize, within_ms: u64) {
     world.require_agreement(within_ms);
     world.run_ms(5_000);
     world.require_agreement(0);
+    ids
 }
 
 pub fn eight(world: &mut World) {

@@ -1,9 +1,12 @@
 //! One file a promise, and what they share.
 
+pub mod adopt;
 pub mod clones;
 pub mod crash;
+pub mod doctor;
 pub mod goodbye;
 pub mod hidden;
+pub mod history;
 pub mod hostile;
 pub mod islands;
 pub mod join;
@@ -18,6 +21,7 @@ pub mod rejoin;
 pub mod replay;
 pub mod rotation;
 pub mod swarm;
+pub mod tokens;
 
 use crate::machine::MachineId;
 use crate::world::World;

@@ -9,7 +9,7 @@ use crate::world::{Act, World};
 use herd::wire::command::{Command, Scope};
 use herd::wire::info::{KeyInfo, State};
 use herd::wire::key::HerdKey;
-use herd::wire::limits::KEYS;
+use herd::wire::limits::{ANSWER_MS, KEYS};
 use herd::wire::reply::{ErrorCode, Reply};
 use rand::RngExt;
 
@@ -17,6 +17,9 @@ use rand::RngExt;
 const SPREAD_MS: u64 = 30_000;
 /// Connected nodes drop who is shut out so soon, though datagrams get lost.
 const SHUT_OUT_MS: u64 = 5_000;
+
+/// Of a herd under load.
+const COMMANDS_PER_SECOND: u64 = 50;
 
 /// Some nodes at the top and three behind NAT, with a key, in agreement.
 fn keyed(world: &mut World, top: usize) -> Vec<MachineId> {
@@ -29,7 +32,7 @@ fn keyed(world: &mut World, top: usize) -> Vec<MachineId> {
     ids
 }
 
-fn keys(world: &mut World, id: MachineId) -> Vec<KeyInfo> {
+pub fn keys(world: &mut World, id: MachineId) -> Vec<KeyInfo> {
     let parts = world.answer(id, Scope::Here, Command::Keys);
     match parts.into_iter().next().map(|part| part.reply) {
         Some(Reply::Keys(keys)) => keys,
@@ -37,7 +40,7 @@ fn keys(world: &mut World, id: MachineId) -> Vec<KeyInfo> {
     }
 }
 
-fn newest(world: &mut World, id: MachineId) -> String {
+pub fn newest(world: &mut World, id: MachineId) -> String {
     keys(world, id)[0].fingerprint.clone()
 }
 
@@ -60,10 +63,12 @@ fn any(world: &mut World, ids: &[MachineId]) -> MachineId {
 }
 
 /// All of these run with one key, know that of each other, and are all there.
-fn require_one_key(world: &mut World, ids: &[MachineId], within_ms: u64) {
+pub fn require_one_key(world: &mut World, ids: &[MachineId], within_ms: u64) {
     let one = |world: &mut World| {
-        let keys: Vec<KeyInfo> = ids.iter().map(|id| keys(world, *id).remove(0)).collect();
-        keys.iter().all(|key| key.fingerprint == keys[0].fingerprint && key.lacking.is_none())
+        let newest = |id: &MachineId| keys(world, *id).into_iter().next().unwrap_or_default();
+        let keys: Vec<KeyInfo> = ids.iter().map(newest).collect();
+        let one = |key: &KeyInfo| key.fingerprint == keys[0].fingerprint && key.lacking.is_none();
+        keys[0].epoch > 0 && keys.iter().all(one)
     };
     if !world.run_until(within_ms, one) {
         let all: Vec<_> = ids.iter().map(|id| keys(world, *id)).collect();
@@ -94,6 +99,51 @@ pub fn under_loss(world: &mut World) {
     }
     world.run_ms(20_000);
     require_nobody_down(world, settled_us, &[]);
+}
+
+/// Commands from anybody to anybody but this one, so many a second for so long: all are answered.
+fn load(world: &mut World, ids: &[MachineId], but: Option<MachineId>, seconds: u64) {
+    let ids: Vec<MachineId> = ids.iter().copied().filter(|id| Some(*id) != but).collect();
+    let mut asked = Vec::new();
+    for _ in 0..seconds * COMMANDS_PER_SECOND {
+        let (asker, to) = (any(world, &ids), any(world, &ids));
+        let name = world.machines[to].spec.name.clone();
+        asked.push((asker, world.ask(asker, Scope::Node(name), Command::Ping)));
+        world.run_ms(1_000 / COMMANDS_PER_SECOND);
+    }
+    world.run_ms(ANSWER_MS);
+    for (asker, number) in asked {
+        let parts = world.answers.remove(&(asker, number)).unwrap_or_default();
+        if !matches!(parts[..], [ref part] if part.reply == Reply::Pong) {
+            world.fail(format!("a command of {asker} is lost: {parts:?}"));
+        }
+    }
+}
+
+/// A hundred with commands going on: none is lost and nobody called down, though two make a key at
+/// once, and another is made while one node is dead.
+pub fn hundred(world: &mut World) {
+    world.key = Some(HerdKey::first(&[1; 40]));
+    let ids = super::join::many(world, 100, 5_000);
+    let settled_us = world.now_us;
+    load(world, &ids, None, 2);
+    for maker in [any(world, &ids), any(world, &ids)] {
+        change(world, maker, Command::Rotate);
+    }
+    load(world, &ids, None, 10);
+    require_one_key(world, &ids, SPREAD_MS);
+    require_nobody_down(world, settled_us, &[]);
+    let maker = any(world, &ids);
+    change(world, maker, Command::Rotate);
+    let ms = world.rng.random_range(0..200);
+    world.run_ms(ms);
+    let victim = any(world, &ids);
+    world.kill(victim);
+    load(world, &ids, Some(victim), 10);
+    world.start(victim);
+    load(world, &ids, Some(victim), 2);
+    require_one_key(world, &ids, SPREAD_MS);
+    require_nobody_down(world, settled_us, &[victim]);
 }
 
 /// A machine dies at any moment of it, perhaps the one that made the key, and comes back.
@@ -197,6 +247,21 @@ pub fn revoked(world: &mut World) {
     ids.push(absent);
     require_one_key(world, &ids, SPREAD_MS);
     require_unheard(world, &ids, victim, since_us);
+    // Who looks for it or asks it opens no way for it.
+    let name = world.machines[victim].spec.name.clone();
+    for (scope, command) in
+        [(Scope::Here, Command::Doctor(Some(name.clone()))), (Scope::Node(name), Command::Version)]
+    {
+        let parts = world.answer(ids[0], scope, command);
+        if !matches!(parts[..], [ref part] if matches!(part.reply, Reply::Error(_))) {
+            world.fail(format!("who was shut out is asked: {parts:?}"));
+        }
+    }
+    let member = world.machines[ids[0]].spec.name.clone();
+    let parts = world.answer(victim, Scope::Node(member), Command::List);
+    if !matches!(parts[..], [ref part] if matches!(part.reply, Reply::Error(_))) {
+        world.fail(format!("who was shut out is answered: {parts:?}"));
+    }
     // It starts again and greets everybody.
     world.kill(victim);
     world.start(victim);

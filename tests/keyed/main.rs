@@ -1,7 +1,9 @@
 //! A keyed herd of real daemons on loopback: how its key is made, who is let in, who is told why
 //! not, and that a key once used never gets lost in silence.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod joining;
 
 use common::{DAUST, Daemon, Said, wait_until};
 use std::fs::{self, Permissions};
