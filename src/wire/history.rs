@@ -109,7 +109,7 @@ impl Entry {
         if entry.uid.take().is_some() {
             entry.name.clear();
             if !entry.failure.is_empty() {
-                entry.failure = "refused or failed; its own node knows why".to_string();
+                entry.failure = "its own node knows why".to_string();
             }
         }
         entry
