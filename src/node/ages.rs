@@ -54,21 +54,25 @@ pub fn look_at_silent(t: &mut Tables) {
     if t.now < t.next_look {
         return;
     }
-    // In a larger herd ages take their turns to arrive.
+    // In a larger herd ages take their turns to arrive, except of those who phone this node.
     let stretches = (1 + t.roster.len() / AGES) as u64;
     t.next_look = t.now.plus_ms(LOOK_MS * stretches);
     let heard = t.roster.live().filter_map(|(_, peer)| peer.heard_here).max();
     if heard.is_some_and(|at| t.now.ms_since(at.max(t.awake_since)) >= DEAF_MS) {
         t.out.notice(Notice::CutOff);
     }
-    let silent_ms = SILENT_MS * stretches;
     let own = t.own.id;
     let silent = |(_, peer): &(NodeId, &Peer)| {
+        let silent_ms = if peer.phones { SILENT_MS } else { SILENT_MS * stretches };
         peer.heard_by == own && peer.heard_here.is_some() && peer.age_ms(t.now) > silent_ms
     };
     let longest = t.roster.live().filter(silent).min_by_key(|(_, peer)| peer.heard_us);
     if let Some((id, _)) = longest {
         t.out.notice(Notice::ProbeFailed(id));
+        // It may phone another now: that is waited for from here on.
+        if let Some(peer) = t.roster.get_mut(id) {
+            peer.phones = false;
+        }
     }
 }
 

@@ -108,6 +108,9 @@ impl Homes {
 
     pub fn heartbeat(&mut self, t: &mut Tables, from: NodeId, body: Heartbeat, way: Way) {
         t.own.phoned_until = t.now.plus_ms(HEARTBEATS_MISSED * HEARTBEAT_MS);
+        if let Some(peer) = t.roster.get_mut(from) {
+            peer.phones = true;
+        }
         let answer = HeartbeatAnswer { stamp_us: body.stamp_us, saw: way.address };
         t.out.carry(from, Body::HeartbeatAnswer(answer), Carry::At(way));
     }

@@ -43,6 +43,8 @@ pub struct Peer {
     pub heard_by: NodeId,
     /// When it was last heard by this node itself.
     pub heard_here: Option<Time>,
+    /// It phones this node: word from it is due each second.
+    pub phones: bool,
     keys: PairKeys,
     former: Option<Box<Former>>,
     window: ReplayWindow,
@@ -84,6 +86,7 @@ impl Peer {
             known_order,
             heard_us: NEVER_US,
             heard_here: None,
+            phones: false,
             keys: PairKeys::default(),
             former: None,
             window: ReplayWindow::default(),

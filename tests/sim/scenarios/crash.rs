@@ -1,6 +1,6 @@
 //! A dead process is noticed at once, a silent host soon, and the two are told apart.
 
-use super::{herd, require_nobody_down, require_state, row, typed_herd};
+use super::{herd, phone, require_nobody_down, require_state, row, typed_herd};
 use crate::world::World;
 use herd::wire::info::State;
 use rand::RngExt;
@@ -38,6 +38,27 @@ pub fn host(world: &mut World) {
     world.run_ms(60_000);
     world.require_agreement(0);
     require_nobody_down(world, 0, &[victim]);
+}
+
+/// In a large herd ages take turns, but a home misses who phones it as soon as in a small one.
+pub fn host_of_many(world: &mut World) {
+    let ids = world.machines(300);
+    phone(world, ids[0]);
+    world.start_all();
+    world.run_ms(10_000);
+    world.require_agreement(0);
+    let victim = ids[world.rng.random_range(1..300)];
+    let id = world.list(victim)[0].id;
+    world.host_down(world.machines[victim].host);
+    let since_us = world.now_us;
+    let told = |world: &mut World| {
+        let downs = world.checkers.shown.downs.iter().rev();
+        let lately = downs.take_while(|(at_us, ..)| *at_us >= since_us);
+        lately.filter(|(_, _, who)| *who == id).count() == 299
+    };
+    if !world.run_until(2_800, told) {
+        world.fail("a silent host is not known to all after 2.8 s".to_string());
+    }
 }
 
 /// With two nobody can be asked: a refusal is believed, silence is not.
