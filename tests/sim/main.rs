@@ -46,7 +46,7 @@ promises! {
     goodbye_stop: goodbye::stop, 5;
     crash_process: crash::process, 10;
     crash_host: crash::host, 10;
-    crash_host_of_many: crash::host_of_many, 4;
+    crash_host_of_many: crash::host_of_many, 1;
     crash_of_two: crash::of_two, 5;
     crash_half: crash::half, 5;
     rejoin_remembered: rejoin::remembered, 5;

@@ -51,13 +51,16 @@ pub fn host_of_many(world: &mut World) {
     let id = world.list(victim)[0].id;
     world.host_down(world.machines[victim].host);
     let since_us = world.now_us;
-    let told = |world: &mut World| {
+    let told = |world: &mut World, count: usize| {
         let downs = world.checkers.shown.downs.iter().rev();
         let lately = downs.take_while(|(at_us, ..)| *at_us >= since_us);
-        lately.filter(|(_, _, who)| *who == id).count() == 299
+        lately.filter(|(_, _, who)| *who == id).count() >= count
     };
-    if !world.run_until(2_800, told) {
-        world.fail("a silent host is not known to all after 2.8 s".to_string());
+    // Whom the rumor misses finds it by the checksum of the list, a second or two later.
+    for (count, within_ms) in [(1, 2_600), (299, 2_400)] {
+        if !world.run_until(within_ms, |world| told(world, count)) {
+            world.fail(format!("a silent host is not known to {count} in time"));
+        }
     }
 }
 
