@@ -60,6 +60,7 @@ fn a_node_looks_at_itself_and_at_its_peers() {
     has(&alone, "ok: daustd runs since ");
     has(&alone, "ok: its herd is open");
     has(&alone, "note: it knows no other node");
+    assert!(!alone.out.contains("others can start"), "nobody tried: {alone:?}");
 
     // A look joins nobody.
     let said = doctor(&node1, &[&address]);
@@ -349,12 +350,28 @@ fn a_path_for_small_datagrams_only_and_blocked_streams() {
     );
 }
 
-/// Three on one switch, and one direction between two of them blocked: the third hears both.
+/// Three on one switch, and no datagram leaves one of them: it is told where to look closer, and
+/// there that it is UDP, on the way out.
 #[test]
-fn a_path_that_works_one_way_is_seen_by_who_hears_nothing_on_it() {
+fn a_node_whose_datagrams_go_nowhere_is_told_that_it_is_udp() {
     if !available() {
         return;
     }
+    let (_hub, machines) = three_machines();
+    let one = &machines[0];
+    one.disturb("eth0", "ip saddr 10.0.0.1 udp dport != 1 drop");
+    wait_until("one to lose the others", || {
+        let said = one.run("daust doctor");
+        let told = |line: &str| line.starts_with("wrong: ") && line.contains("`daust doctor t");
+        said.out.lines().any(told).then_some(()).ok_or(said.out)
+    });
+    has(&examine(one, "two"), "wrong: two (");
+    let told = "wrong: no datagram of ours arrives at two, but a stream gets through";
+    has(&examine(one, "two"), told);
+}
+
+/// A hub, and three that know each other.
+fn three_machines() -> (Machine, Vec<Machine>) {
     let hub = Machine::new("hub");
     switch(&hub, "lan");
     let machines: Vec<Machine> = ["one", "two", "three"].map(Machine::new).into();
@@ -362,11 +379,21 @@ fn a_path_that_works_one_way_is_seen_by_who_hears_nothing_on_it() {
         plug(machine, "eth0", &format!("10.0.0.{}/24", number + 1), (&hub, "lan"));
         machine.start("");
     }
-    let (one, two) = (&machines[0], &machines[1]);
     for address in ["10.0.0.2", "10.0.0.3"] {
-        assert_eq!(one.must(&format!("daust remote {address} ping")), "pong\n");
+        assert_eq!(machines[0].must(&format!("daust remote {address} ping")), "pong\n");
     }
-    two.wait_says("trace all", "|__ two\n|__ one\n|__ three\n");
+    machines[1].wait_says("trace all", "|__ two\n|__ one\n|__ three\n");
+    (hub, machines)
+}
+
+/// Three on one switch, and one direction between two of them blocked: the third hears both.
+#[test]
+fn a_path_that_works_one_way_is_seen_by_who_hears_nothing_on_it() {
+    if !available() {
+        return;
+    }
+    let (_hub, machines) = three_machines();
+    let (one, two) = (&machines[0], &machines[1]);
     one.disturb("eth0", "ip daddr 10.0.0.2 udp dport != 1 drop");
     wait_until("two to miss the datagrams of one", || {
         let said = two.run("daust doctor");

@@ -163,7 +163,12 @@ fn peers(t: &Tables) -> Vec<Finding> {
             Finding::note("peers", "what it knows of the others is as old as that")
         }
         0 => {
-            Finding::wrong("peers", "none of the nodes it knows is alive", "start them, or see why")
+            let first = suspect.first().or(down.first()).map(|id| typed(&t.name(*id)));
+            let advice = format!(
+                "start those that do not run; `daust doctor {}` says whether the way there is shut",
+                first.unwrap_or_default()
+            );
+            Finding::wrong("peers", "none of the nodes it knows is alive", advice)
         }
         1 => Finding::well("peers", format!("1 other node is alive, heard {oldest_s} s ago")),
         count => Finding::well(
