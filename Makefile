@@ -88,15 +88,19 @@ check quick: config.mk
 sim: config.mk
 	SIM_SEEDS='$(or $(SEEDS),10000)' SIM_LARGE=1 $(CARGO) test --locked --profile sim --features testing --test sim -- --nocapture
 
-# No part of `make check`: what is known against a crate comes from the network, and changes.
+# No part of `make check`: what is known against a crate comes from the network, and changes. What only
+# the fuzzer needs (fuzz/Cargo.lock) is in no delivery: sources and known faults are looked at there.
 audit: config.mk
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \
 	    echo 'audit: no cargo-deny: cargo install --locked cargo-deny (five minutes)' >&2; exit 1; }
 	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+	$(CARGO) deny --locked --manifest-path fuzz/Cargo.toml check --config deny.toml sources
 	@$(CARGO) deny fetch db >/dev/null 2>&1 || { \
 	    echo 'audit: ADVISORIES NOT CHECKED: github.com/RustSec/advisory-db can not be fetched here' >&2; \
 	    exit 1; }
 	$(CARGO) deny --locked check --disable-fetch advisories
+	$(CARGO) deny --locked --manifest-path fuzz/Cargo.toml check --config deny.toml \
+	    --disable-fetch advisories
 
 demo: $(programs)
 	@PATH="$(abspath $(built)):$$PATH" ./demo/run

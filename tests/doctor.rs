@@ -60,6 +60,7 @@ fn a_node_looks_at_itself_and_at_its_peers() {
     has(&alone, "ok: daustd runs since ");
     has(&alone, "ok: its herd is open");
     has(&alone, "note: it knows no other node");
+    assert!(!alone.out.contains("others can start"), "nobody tried: {alone:?}");
 
     // A look joins nobody.
     let said = doctor(&node1, &[&address]);
@@ -84,6 +85,8 @@ fn a_node_looks_at_itself_and_at_its_peers() {
     assert!(all.contains("node1 responded:\n") && all.contains("node2 responded:\n"), "{all}");
     for (words, why) in [
         (&["doctor", "node1"][..], "that is the asked node itself"),
+        (&["doctor", "0.0.0.0"], "that is the asked node itself"),
+        (&["doctor", "[::]:4040"], "that is the asked node itself"),
         (&["doctor", "nobody"], "no node of this herd is called nobody"),
         (&["remote", "node2", "doctor", "node1"], "on its own machine only"),
     ] {
@@ -99,11 +102,13 @@ fn a_node_looks_at_itself_and_at_its_peers() {
     node2.kill();
     wait_until("node2 to be down", || {
         let said = doctor(&node1, &[]);
-        let down = said.out.contains("note: node2 is down: `daust why NODE`");
+        let down = said.out.contains("note: node2 is down: `daust why node2`");
         down.then_some(()).ok_or(said.out)
     });
     let said = doctor(&node1, &["node2"]);
     has(&said, "wrong: the host of node2 is up, but nobody listens on its port 4040; start daustd");
+    // By its address it is the same node.
+    has(&doctor(&node1, &[&address]), "wrong: node2 (");
     let nobody = common::fresh_address();
     has(
         &doctor(&node1, &[&nobody.to_string()]),
@@ -113,6 +118,74 @@ fn a_node_looks_at_itself_and_at_its_peers() {
         serde_json::from_str(node1.daust(&["-j", "doctor", "node2"]).out.lines().next().unwrap())
             .unwrap();
     assert_eq!((&object["type"], &object["verdict"]), (&"finding".into(), &"wrong".into()));
+}
+
+/// Nobody is asked for longer than two seconds, and what hangs is named.
+#[test]
+fn a_daemon_that_hangs_is_a_finding() {
+    let node = Daemon::start("node1");
+    node.signal("-STOP");
+    for words in [&[][..], &["node1"]] {
+        let said = doctor(&node, words);
+        has(&said, "wrong: the local daustd can not be asked: it said nothing for ");
+        assert!(said.out.contains("kill -CONT") && said.err.is_empty(), "{said:?}");
+    }
+    let said = node.daust(&["-t", "0.2", "doctor"]);
+    has(&said, "wrong: the local daustd can not be asked: it said nothing for 0.7 s; it hangs");
+    node.signal("-CONT");
+    has(&doctor(&node, &[]), "ok: daustd runs since ");
+}
+
+/// Who asks why a first command failed is told more than that sentence again.
+#[test]
+fn a_look_after_a_failed_command_says_more() {
+    let (node1, node2) = (Daemon::start("node1"), Daemon::start("node2"));
+    let address = node2.address.to_string();
+    node2.signal("-STOP");
+    let said = node1.daust(&["-t", "1", "remote", &address, "ping"]);
+    assert!(said.err.contains("`daust doctor "), "{said:?}");
+    let said = doctor(&node1, &[&address]);
+    has(&said, "wrong: no datagram comes back from ");
+    assert!(said.out.contains("but its TCP port 4040 is open"), "{said:?}");
+}
+
+/// A node that has its name, its address and its identity still, and another key.
+#[test]
+fn a_known_node_with_another_key_is_no_hanging_one() {
+    let (node1, mut node2) = (Daemon::start("node1"), Daemon::start("node2"));
+    node1.daust(&["remote", &node2.address.to_string(), "ping"]).expect_out("pong\n");
+    node2.kill();
+    let key = node2.state.join("key");
+    assert!(Command::new(DAUST).args(["key", "new"]).arg(&key).output().unwrap().status.success());
+    node2.restart();
+    let said = doctor(&node1, &["node2"]);
+    has(&said, "wrong: node2 does not answer as one of this herd: ");
+    assert!(said.out.contains("is in a keyed herd; this node has no key"), "{said:?}");
+}
+
+/// Who was shut out is told that, and not to see to its network.
+#[test]
+fn who_was_shut_out_is_told_so() {
+    let mut node1 = Daemon::prepared("node1");
+    let key = node1.state.join("key");
+    assert!(Command::new(DAUST).args(["key", "new"]).arg(&key).output().unwrap().status.success());
+    node1.restart();
+    let mut node2 = Daemon::prepared("node2");
+    fs::create_dir_all(&node2.state).unwrap();
+    fs::copy(&key, node2.state.join("key")).unwrap();
+    node2.restart();
+    node1.daust(&["remote", &node2.address.to_string(), "ping"]).expect_out("pong\n");
+    assert_eq!(node1.daust(&["key", "revoke", "node2"]).status, 0);
+    wait_until("node2 to know it", || {
+        let said = doctor(&node2, &[]);
+        let told = "which shut this node out (`daust key revoke`)";
+        let wrong = said.out.lines().any(|l| l.starts_with("wrong: ") && l.contains(told));
+        (wrong && !said.out.contains("see to its network")).then_some(()).ok_or(said.out)
+    });
+    let said = node2.daust(&["why", "node1"]);
+    assert!(said.out.contains("which shut this node out"), "{said:?}");
+    let said = node1.daust(&["why", "node2"]);
+    assert!(said.out.contains(": shut out of this herd\n"), "{said:?}");
 }
 
 #[test]
@@ -153,6 +226,8 @@ fn two_nodes_of_one_name_are_named() {
             told.then_some(()).ok_or(said.out)
         });
     }
+    let said = one.daust(&["history", "twin"]);
+    assert!(said.status == 1 && said.err.contains("twin fits several nodes: "), "{said:?}");
 }
 
 #[test]
@@ -275,12 +350,28 @@ fn a_path_for_small_datagrams_only_and_blocked_streams() {
     );
 }
 
-/// Three on one switch, and one direction between two of them blocked: the third hears both.
+/// Three on one switch, and no datagram leaves one of them: it is told where to look closer, and
+/// there that it is UDP, on the way out.
 #[test]
-fn a_path_that_works_one_way_is_seen_by_who_hears_nothing_on_it() {
+fn a_node_whose_datagrams_go_nowhere_is_told_that_it_is_udp() {
     if !available() {
         return;
     }
+    let (_hub, machines) = three_machines();
+    let one = &machines[0];
+    one.disturb("eth0", "ip saddr 10.0.0.1 udp dport != 1 drop");
+    wait_until("one to lose the others", || {
+        let said = one.run("daust doctor");
+        let told = |line: &str| line.starts_with("wrong: ") && line.contains("`daust doctor t");
+        said.out.lines().any(told).then_some(()).ok_or(said.out)
+    });
+    has(&examine(one, "two"), "wrong: two (");
+    let told = "wrong: no datagram of ours arrives at two, but a stream gets through";
+    has(&examine(one, "two"), told);
+}
+
+/// A hub, and three that know each other.
+fn three_machines() -> (Machine, Vec<Machine>) {
     let hub = Machine::new("hub");
     switch(&hub, "lan");
     let machines: Vec<Machine> = ["one", "two", "three"].map(Machine::new).into();
@@ -288,11 +379,21 @@ fn a_path_that_works_one_way_is_seen_by_who_hears_nothing_on_it() {
         plug(machine, "eth0", &format!("10.0.0.{}/24", number + 1), (&hub, "lan"));
         machine.start("");
     }
-    let (one, two) = (&machines[0], &machines[1]);
     for address in ["10.0.0.2", "10.0.0.3"] {
-        assert_eq!(one.must(&format!("daust remote {address} ping")), "pong\n");
+        assert_eq!(machines[0].must(&format!("daust remote {address} ping")), "pong\n");
     }
-    two.wait_says("trace all", "|__ two\n|__ one\n|__ three\n");
+    machines[1].wait_says("trace all", "|__ two\n|__ one\n|__ three\n");
+    (hub, machines)
+}
+
+/// Three on one switch, and one direction between two of them blocked: the third hears both.
+#[test]
+fn a_path_that_works_one_way_is_seen_by_who_hears_nothing_on_it() {
+    if !available() {
+        return;
+    }
+    let (_hub, machines) = three_machines();
+    let (one, two) = (&machines[0], &machines[1]);
     one.disturb("eth0", "ip daddr 10.0.0.2 udp dport != 1 drop");
     wait_until("two to miss the datagrams of one", || {
         let said = two.run("daust doctor");

@@ -159,7 +159,12 @@ fn three_levels_of_nat_are_reached_from_everywhere() {
         assert_eq!((said.status, said.out.lines().count()), (0, 4), "{from} to {to}: {said:#?}");
     }
     let why = get("outside").must("daust why container1");
-    assert!(why.contains("it is hidden; its parent is vm1\n"), "{why}");
+    assert!(
+        why.contains("it is hidden: who has not talked to it begins through its parent, vm1\n")
+    );
+    // A way that was punched open is none that anybody could begin with.
+    let direct = why.contains("it is reached directly, at ");
+    assert_eq!(direct, why.contains(": its own datagrams keep that way open\n"), "{why}");
     // Everybody's whole list, asked for by the innermost of the innermost.
     let said = get("container1").run("daust all list");
     assert_eq!(said.status, 0, "{said:#?}");

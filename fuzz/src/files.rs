@@ -5,7 +5,12 @@ use super::script::Script;
 use herd::client::words;
 use herd::daemon::options::{Environment, of_configuration};
 use herd::daemon::state_file::{Opened, StateFile};
-use herd::node::{Kept, Node};
+use herd::node::{Input, Kept, Node, Output, User};
+use herd::wire::codec;
+use herd::wire::command::{Command, Scope};
+use herd::wire::control::{Part, Request};
+use herd::wire::history::Entry;
+use herd::wire::ids::ClientId;
 use herd::wire::limits::{HOMES, NODES};
 use herd::wire::time::Time;
 use std::fs;
@@ -32,7 +37,8 @@ pub fn words(bytes: &[u8]) {
     }
 }
 
-/// A state directory whose entries are anything, and one signed record among them.
+/// A state directory whose entries are anything, and signed records and a journal among them: the node
+/// starts, runs, and tells its history as it would to anybody.
 pub fn kept(bytes: &[u8]) {
     let mut script = Script(bytes);
     let mut kept = Kept { start_counter: script.long(), ..Kept::default() };
@@ -40,10 +46,15 @@ pub fn kept(bytes: &[u8]) {
         let key = match script.byte() {
             0 => "identity".to_string(),
             1 => format!("peer/{:016x}", script.long()),
+            3 => {
+                let ring = ["command", "event", "stranger"][usize::from(script.byte()) % 3];
+                format!("journal/{ring}/{}", script.short())
+            }
             _ => script.text(),
         };
         let value = match script.byte() {
             0 => peer(&mut script),
+            2 => entry(&mut script),
             _ => script.bytes().to_vec(),
         };
         kept.entries.insert(key, value);
@@ -54,7 +65,33 @@ pub fn kept(bytes: &[u8]) {
         node.tick(now.plus_ms(turn * 100));
         let outputs = std::iter::from_fn(|| node.poll()).count();
         assert!(outputs <= NODES, "{outputs} outputs of one turn");
+        let command = if turn % 2 == 0 { Command::History(None) } else { Command::KeyText };
+        let request = Request { number: turn, scope: Scope::Here, command, timeout_ms: 0 };
+        let (client, user) = (ClientId(1), User::default());
+        node.handle(now.plus_ms(turn * 100), Input::Request { client, user, request });
     }
+    while let Some(output) = node.poll() {
+        if let Output::Part { part, .. } = output {
+            assert_eq!(codec::decode::<Part>(&codec::encode(&part)).as_ref(), Ok(&part));
+        }
+    }
+}
+
+/// What is kept of one thing that happened, with fields of the script's.
+fn entry(script: &mut Script) -> Vec<u8> {
+    let entry = Entry {
+        unix_s: script.long(),
+        kind: codec::decode(&[script.byte() % 24]).expect("a kind, known or not"),
+        name: script.text(),
+        uid: Some(u32::from(script.byte())).filter(|uid| *uid > 0),
+        text: script.text(),
+        failure: script.text(),
+        times: u32::from(script.short()),
+        ..Entry::default()
+    };
+    let (number, place) = (script.long().to_be_bytes(), script.long().to_be_bytes());
+    // An array of three: two numbers of eight bytes, and the entry.
+    [&[0x83, 0x1b][..], &number, &[0x1b], &place, &codec::encode(&entry)].concat()
 }
 
 /// What is kept of a peer: its record, sound but for the fields that the script bends.

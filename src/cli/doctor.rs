@@ -4,7 +4,7 @@ use crate::cli::screen::Screen;
 use crate::client::words::Asked;
 use crate::client::{Connection, Error, ask, path};
 use crate::wire::PORT;
-use crate::wire::command::{Command, Scope};
+use crate::wire::command::Command;
 use crate::wire::finding::Finding;
 use crate::wire::reply::Reply;
 use nix::unistd::{AccessFlags, access};
@@ -14,30 +14,47 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+const SYSLOG: &str = "/dev/log";
 /// Nodes whose versions are asked for: in a larger herd that would be much talk.
 const VERSIONS: usize = 64;
 /// How long they are waited for, milliseconds.
 const VERSIONS_MS: u64 = 1_500;
 
-/// What the daemon says of itself, then what only who asks it can find.
-pub fn of_daemon(daemon: &mut Connection, asked: &Asked, screen: &mut Screen) -> Result<(), Error> {
-    for answer in ask::one(daemon, asked, 0)? {
+/// How long the daemon may take, unless the person says so (`-t`), milliseconds: to look at itself, and
+/// at another node.
+const ITSELF_MS: u64 = 1_000;
+const OTHER_MS: u64 = 2_500;
+
+/// What the daemon says of itself, then what only who asks it can find; or what it says of another
+/// node.
+pub fn run(
+    daemon: &mut Connection,
+    asked: &Asked,
+    timeout_ms: u64,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    let itself = asked.command == Command::Doctor(None);
+    let wait_ms = match timeout_ms {
+        0 if itself => ITSELF_MS,
+        0 => OTHER_MS,
+        given => given,
+    };
+    daemon.hurry();
+    for answer in ask::one(daemon, asked, wait_ms)? {
         screen.answer(&asked.scope, &answer);
     }
-    let programs = programs(daemon)?;
+    if !itself {
+        return Ok(());
+    }
+    let programs = programs(daemon, wait_ms)?;
     versions(&programs).iter().for_each(|finding| screen.finding(finding));
     on_disk(screen);
     Ok(())
 }
 
 /// Which program each node runs, the local one first, by name; none in a large herd.
-fn programs(daemon: &mut Connection) -> Result<Vec<(String, String)>, Error> {
-    let list = ask::collect(daemon, &Scope::Here, &Command::List, 0)?;
-    let rows = list.iter().flat_map(|answer| &answer.replies).map(|reply| match reply {
-        Reply::Nodes { nodes, .. } => nodes.len(),
-        _ => 0,
-    });
-    if rows.sum::<usize>() > VERSIONS {
+fn programs(daemon: &mut Connection, wait_ms: u64) -> Result<Vec<(String, String)>, Error> {
+    if ask::nodes(daemon, wait_ms)?.len() > VERSIONS {
         return Ok(Vec::new());
     }
     let mut programs = Vec::new();
@@ -65,11 +82,28 @@ fn versions(programs: &[(String, String)]) -> Option<Finding> {
     })
 }
 
+/// Whether it is the daemon that keeps a question from being answered.
+pub fn is_about_daemon(error: &Error) -> bool {
+    match error {
+        Error::NotRunning(_) | Error::Connect(..) | Error::Gone | Error::Silent(_) => true,
+        Error::NoPath | Error::Damaged(_) | Error::Refused(_) => false,
+    }
+}
+
 /// Nobody answers on the socket: what there is to say all the same.
 pub fn without_daemon(error: &Error, screen: &mut Screen) {
-    screen.finding(&Finding::wrong("running", not_running(error), "start it: daustd -d"));
+    let hangs = matches!(error, Error::Silent(_));
+    let advice = match hangs {
+        true => {
+            "it hangs: if it was stopped, `kill -CONT` its process; else end that and start it anew"
+        }
+        false => "start it: daustd -d",
+    };
+    screen.finding(&Finding::wrong("running", not_running(error), advice));
     on_disk(screen);
-    port_is_free().iter().for_each(|finding| screen.finding(finding));
+    if !hangs {
+        port_is_free().iter().for_each(|finding| screen.finding(finding));
+    }
 }
 
 fn not_running(error: &Error) -> String {
@@ -78,13 +112,17 @@ fn not_running(error: &Error) -> String {
 
 /// The state directory and the files of the key, as far as this user may see them.
 fn on_disk(screen: &mut Screen) {
-    let mut keys = vec!["/etc/daust/key".into()];
+    let mut keys = vec![path::system_key()];
     if let Ok(directory) = path::state_dir() {
         state(&directory).iter().for_each(|finding| screen.finding(finding));
         keys.push(directory.join("key"));
     }
     let findings = keys.iter().filter_map(|path| key(path));
     findings.for_each(|finding| screen.finding(&finding));
+    if !Path::new(SYSLOG).exists() {
+        let text = "no syslog answers here: a daustd that is detached needs -l PATH to leave a log";
+        screen.finding(&Finding::note("log", text));
+    }
 }
 
 fn state(directory: &Path) -> Option<Finding> {
@@ -113,7 +151,7 @@ fn state(directory: &Path) -> Option<Finding> {
 }
 
 fn has_key(directory: &Path) -> bool {
-    directory.join("key").exists() || Path::new("/etc/daust/key").exists()
+    directory.join("key").exists() || path::system_key().exists()
 }
 
 fn key(path: &Path) -> Option<Finding> {

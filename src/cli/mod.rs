@@ -78,20 +78,20 @@ fn wrong_words(screen: &mut Screen, why: &str) -> i32 {
 
 fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
     let path = options.socket.clone().map_or_else(path::socket, Ok);
+    let examines = matches!(asked.command, Command::Doctor(_)) && asked.scope == Scope::Here;
     let outcome = path.and_then(|path| Connection::open(&path)).and_then(|mut daemon| {
         match (&asked.command, &asked.scope) {
             (Command::Watch, _) => watch(&mut daemon, options.timeout_ms, screen),
             (Command::Adopt(_), _) => adopt::run(&mut daemon, options, screen),
             (_, Scope::All) => ask_all(&mut daemon, asked, options, screen),
-            (Command::Doctor(None), Scope::Here) => doctor::of_daemon(&mut daemon, asked, screen),
+            _ if examines => doctor::run(&mut daemon, asked, options.timeout_ms, screen),
             _ => ask::one(&mut daemon, asked, options.timeout_ms).map(|answers| {
                 answers.iter().for_each(|answer| screen.answer(&asked.scope, answer));
             }),
         }
     });
-    let here = asked.command == Command::Doctor(None) && asked.scope == Scope::Here;
     match outcome {
-        Err(error) if here && matches!(error, Error::NotRunning(_) | Error::Connect(..)) => {
+        Err(error) if examines && doctor::is_about_daemon(&error) => {
             doctor::without_daemon(&error, screen);
             screen.status()
         }

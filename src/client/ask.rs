@@ -6,7 +6,8 @@ use crate::client::words::Asked;
 use crate::client::{Connection, Error, order, resolve};
 use crate::wire::command::{Command, Scope};
 use crate::wire::ids::NodeId;
-use crate::wire::reply::ErrorCode;
+use crate::wire::info::NodeInfo;
+use crate::wire::reply::{ErrorCode, Reply};
 use std::ops::ControlFlow;
 
 /// Asks the local node, or another one: one answer. A host name that nobody in the herd bears is
@@ -66,6 +67,13 @@ pub fn collect(
         ControlFlow::Continue(())
     })?;
     Ok(answers)
+}
+
+/// The nodes that the local one knows, itself first.
+pub fn nodes(daemon: &mut Connection, timeout_ms: u64) -> Result<Vec<NodeInfo>, Error> {
+    let answers = collect(daemon, &Scope::Here, &Command::List, timeout_ms)?;
+    let replies = answers.iter().flat_map(|answer| &answer.replies);
+    Ok(replies.flat_map(Reply::nodes).cloned().collect())
 }
 
 fn failed(answers: &[Answer], code: ErrorCode) -> bool {

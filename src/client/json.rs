@@ -72,6 +72,7 @@ fn node(info: &NodeInfo, stale_ms: Option<u64>) -> Value {
         "heard_by": text(&info.heard_by),
         "generation": info.generation,
         "replaced": info.replaced,
+        "accept": info.accept,
         "stale_ms": stale_ms,
     })
 }
@@ -126,6 +127,7 @@ fn key(info: Option<&KeyInfo>) -> Value {
         "epoch": info.map(|key| key.epoch),
         "source": info.map(|key| &key.source),
         "lacking": lacking.map(|lacking| &lacking.names),
+        "refusing": lacking.and_then(|lacking| lacking.refusing.as_ref()),
         "lacking_count": info.map(|_| lacking.map_or(0, |lacking| lacking.count)),
     })
 }
@@ -208,6 +210,7 @@ fn why(info: &WhyInfo) -> Value {
         "broke_off": info.broke_off,
         "vote": info.vote.as_ref().map(vote),
         "stale_ms": info.stale_ms,
+        "note": info.note,
     })
 }
 
@@ -313,7 +316,7 @@ mod tests {
         ]);
         let expected = [
             "elapsed_us from from_id type",
-            "from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
+            "accept from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
              public_ip reason replaced route rtt_us stale_ms state type",
             "depth from from_id homes id name rtt_us state type",
             "address from from_id id name rtt_us type",
@@ -322,12 +325,12 @@ mod tests {
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",
-            "epoch fingerprint from from_id herd lacking lacking_count source type",
-            "epoch fingerprint from from_id herd lacking lacking_count source type",
+            "epoch fingerprint from from_id herd lacking lacking_count refusing source type",
+            "epoch fingerprint from from_id herd lacking lacking_count refusing source type",
             "from from_id key type",
             "from from_id token type",
             "address failure from from_id id kind name text time times type uid unix_s",
-            "broke_off from from_id generation heard heard_by hidden id last_seen_ms name parent \
+            "broke_off from from_id generation heard heard_by hidden id last_seen_ms name note parent \
              reason refused_ms route stale_ms state state_ms type vote",
             "advice check from from_id text type verdict",
         ];

@@ -35,6 +35,8 @@ use std::time::{Duration, Instant};
 /// How much longer than the daemon we wait before we call it dead: a stopping node takes its
 /// [`GOODBYE_MS`], and a busy machine some more.
 const GRACE_MS: u64 = GOODBYE_MS + 1_000;
+/// The same for who asks whether it hangs.
+const HURRY_MS: u64 = 500;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 16 << 10;
 
@@ -71,7 +73,12 @@ impl fmt::Display for Error {
                 f.write_str("HOME is not set: name the socket with -s or DAUST_SOCKET")
             }
             Error::Gone => f.write_str("it closed the connection before the answer was complete"),
-            Error::Silent(ms) => write!(f, "it said nothing for {} s", ms / 1_000),
+            Error::Silent(ms) if ms % 1_000 < 100 => {
+                write!(f, "it said nothing for {} s", ms / 1_000)
+            }
+            Error::Silent(ms) => {
+                write!(f, "it said nothing for {}.{} s", ms / 1_000, ms % 1_000 / 100)
+            }
             Error::Damaged(why) => write!(f, "it sent what is no answer: {why}"),
             Error::Refused(failure) => f.write_str(&failure.detail),
         }
@@ -83,6 +90,7 @@ pub struct Connection {
     stream: UnixStream,
     reader: FrameReader,
     last_number: u64,
+    grace_ms: u64,
 }
 
 impl Connection {
@@ -91,7 +99,16 @@ impl Connection {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::NotRunning(path.into()),
             _ => Error::Connect(path.into(), cause),
         })?;
-        Ok(Connection { stream, reader: FrameReader::default(), last_number: 0 })
+        Ok(Connection::of(stream))
+    }
+
+    fn of(stream: UnixStream) -> Connection {
+        Connection { stream, reader: FrameReader::default(), last_number: 0, grace_ms: GRACE_MS }
+    }
+
+    /// From now on a daemon that says nothing is called dead soon: whether it hangs is the question.
+    pub fn hurry(&mut self) {
+        self.grace_ms = HURRY_MS;
     }
 
     /// Sends a request and gives its number. A time-out of 0 is the daemon's default.
@@ -183,7 +200,7 @@ impl Connection {
     ) -> Result<(), Error> {
         let asked = Instant::now();
         let number = self.send(scope, command, timeout_ms)?;
-        let wait_ms = if timeout_ms == 0 { ANSWER_MS } else { timeout_ms } + GRACE_MS;
+        let wait_ms = if timeout_ms == 0 { ANSWER_MS } else { timeout_ms } + self.grace_ms;
         let mut gathering = Gathering::new(number);
         loop {
             let part = self.next(Some(Duration::from_millis(wait_ms)))?;
@@ -233,15 +250,11 @@ fn waited(cause: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn connection(stream: UnixStream) -> Connection {
-        Connection { stream, reader: FrameReader::default(), last_number: 0 }
-    }
-
     #[test]
     fn a_request_at_the_limit_and_over_it() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let drain = std::thread::spawn(move || io::copy(&mut theirs, &mut io::sink()).unwrap());
-        let mut daemon = connection(ours);
+        let mut daemon = Connection::of(ours);
         // The number takes one byte in both; a name this long has a prefix of five.
         let bare = Request {
             number: 1,
@@ -265,10 +278,10 @@ mod tests {
         let reply = Reply::Error(Failure::new(ErrorCode::Limit, "64 clients"));
         let (number, node, id) = (0, String::new(), crate::wire::ids::NodeId::ANYBODY);
         let part = Part { number, node, id, reply, last: true, done: true };
-        let daemon = connection(theirs);
+        let daemon = Connection::of(theirs);
         daemon.write(&frame(&encode(&part))).unwrap();
         drop(daemon);
-        let mut daemon = connection(ours);
+        let mut daemon = Connection::of(ours);
         let error = daemon.call(Scope::Here, Command::Ping, 0, |_| ControlFlow::Continue(()));
         assert_eq!(error.unwrap_err().to_string(), "64 clients");
         assert!(matches!(daemon.send(Scope::Here, Command::Ping, 0), Err(Error::Gone)));

@@ -32,6 +32,17 @@ fn choose(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Pat
     Ok(Path::new(&home).join(".daust/daust.sock"))
 }
 
+/// The configuration of root's daemon, unless ./configure said else.
+const CONFIGURATION: &str = match option_env!("HERD_CONFIGURATION") {
+    Some(path) => path,
+    None => "/etc/daust/daustd.toml",
+};
+
+/// The herd key beside it.
+pub fn system_key() -> PathBuf {
+    Path::new(CONFIGURATION).with_file_name("key")
+}
+
 /// Where root's daemon keeps its state, unless ./configure said else.
 const STATE_DIR: &str = match option_env!("HERD_STATE_DIR") {
     Some(path) => path,

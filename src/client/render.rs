@@ -65,10 +65,7 @@ pub fn complaints(scope: &Scope, answer: &Answer) -> Vec<String> {
 
 /// Live nodes of a list about which there is something to say.
 fn warnings(answer: &Answer) -> impl Iterator<Item = String> {
-    let nodes = answer.replies.iter().flat_map(|reply| match reply {
-        Reply::Nodes { nodes, .. } => nodes.as_slice(),
-        _ => &[],
-    });
+    let nodes = answer.replies.iter().flat_map(Reply::nodes);
     nodes
         .filter(|node| node.state == State::Alive && !node.reason.is_empty())
         .map(|node| format!("warning: {} {}", escape(&node.name), escape(&node.reason)))
@@ -121,6 +118,7 @@ fn list_details(node: &NodeInfo) -> String {
     add("heard by", &node.heard_by);
     add("parent", &node.parent);
     add("reason", &node.reason);
+    add("accepts", node.accept.as_deref().unwrap_or_default());
     add("id", &node.id.to_string());
     let replaced = if node.replaced { ", replaced" } else { "" };
     details + replaced
@@ -171,13 +169,23 @@ fn key_line(key: &KeyInfo) -> String {
     let KeyInfo { fingerprint, herd, epoch, source, lacking } = key;
     let (fingerprint, source) = (escape(fingerprint), escape(source));
     let mut line = format!("key {fingerprint}, epoch {epoch}, herd {herd:016x}, from {source}");
-    if let Some(Lacking { count, names }) = lacking {
+    if let Some(Lacking { count, names, refusing }) = lacking {
         let more = count.saturating_sub(names.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let names = names.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", ");
-        line += &format!("; not held by {names}{more}");
+        line += &format!("; not held by {}{more}", listed(names));
+        if let Some(names) = refusing {
+            line += &format!("; {}: {TAKES_NO_KEY}", listed(names));
+        }
     }
     line + "\n"
+}
+
+/// Of a node that lets others change nothing: what becomes of it when its herd is given a key.
+pub const TAKES_NO_KEY: &str = "takes no key from others (accept = \"read\" in its configuration); type \
+                                `daust token` here, then start daustd there with --join";
+
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn event_line(event: &Event, verbose: bool) -> String {
@@ -212,6 +220,10 @@ fn entry_line(entry: &Entry) -> String {
         EntryKind::Key if name.is_empty() => format!("{text} made here"),
         EntryKind::Key => format!("{text} from {name}"),
         EntryKind::CutOff => format!("cut off{why}"),
+        EntryKind::InTouch => format!("in touch again{why}"),
+        EntryKind::Joined => {
+            format!("{} got the herd key for a join token", or_none(entry.address))
+        }
         kind if name.is_empty() => format!("{}{why}", kind.word()),
         kind => format!("{} {name}{why}", kind.word()),
     };

@@ -143,12 +143,19 @@ fn short_answers() {
         ..KeyInfo::default()
     };
     let lacked = KeyInfo {
-        lacking: Some(Lacking { count: 3, names: vec!["a".into(), "b".into()] }),
+        lacking: Some(Lacking {
+            count: 3,
+            names: vec!["a".into(), "b".into()],
+            refusing: Some(vec!["b".into()]),
+        }),
         ..key.clone()
     };
     assert_eq!(
         text(&answer(vec![Reply::Keys(vec![lacked])]), false),
-        "key ab-cd, epoch 2, herd 00000000000000ab, from /etc/key; not held by a, b and 1 more\n"
+        format!(
+            "key ab-cd, epoch 2, herd 00000000000000ab, from /etc/key; not held by a, b and 1 more; \
+             b: {TAKES_NO_KEY}\n"
+        )
     );
     assert_eq!(
         text(&answer(vec![Reply::Keys(vec![key])]), false),

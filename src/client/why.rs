@@ -20,7 +20,9 @@ pub fn text(info: &WhyInfo, verbose: bool) -> String {
 }
 
 fn others(info: &WhyInfo) -> Vec<String> {
-    let mut sentences = vec![state(info), last(info)];
+    let mut sentences = vec![state(info)];
+    sentences.extend(info.note.as_ref().map(|note| escape(note)));
+    sentences.push(last(info));
     sentences.extend(info.heard.iter().map(heard));
     if info.heard.is_empty() {
         sentences.push("the asked node itself never heard it since it started".to_string());
@@ -78,6 +80,10 @@ fn route(info: &WhyInfo) -> String {
         "" => "no way that worked lately leads to it".to_string(),
         route => match route.strip_prefix("via ") {
             Some(name) => format!("it is reached through {}", escape(name)),
+            None if info.hidden => format!(
+                "it is reached directly, at {}: its own datagrams keep that way open",
+                escape(route)
+            ),
             None => format!("it is reached directly, at {}", escape(route)),
         },
     }
@@ -85,8 +91,13 @@ fn route(info: &WhyInfo) -> String {
 
 fn parent(info: &WhyInfo) -> String {
     match (info.hidden, info.parent.as_str()) {
-        (true, "") => "it is hidden (others can not start talking to it) and has no parent".into(),
-        (true, parent) => format!("it is hidden; its parent is {}", escape(parent)),
+        (true, "") => {
+            "it is hidden (who has not talked to it can not begin) and has no parent".into()
+        }
+        (true, parent) => format!(
+            "it is hidden: who has not talked to it begins through its parent, {}",
+            escape(parent)
+        ),
         (false, _) => String::new(),
     }
 }
@@ -163,7 +174,7 @@ mod tests {
              its host answered 1 s ago that nobody listens there: its process is gone\n\
              last vote about it 13 s ago, called by node3: they found it down (node1: silent, \
              node2: no answer)\n\
-             it is hidden; its parent is node9\n"
+             it is hidden: who has not talked to it begins through its parent, node9\n"
         );
         let left = WhyInfo { state: State::Left, state_ms: 5_000, broke_off: true, ..info.clone() };
         let said = text(&left, true);
@@ -178,6 +189,14 @@ mod tests {
             let alive = WhyInfo { route: route.into(), ..info.clone() };
             assert!(text(&alive, false).contains(said), "{route}");
         }
+        let punched = WhyInfo {
+            hidden: true,
+            route: "10.0.0.4:7".into(),
+            note: Some("x".into()),
+            ..info.clone()
+        };
+        let said = text(&punched, false);
+        assert!(said.contains("\nx\n") && said.contains("10.0.0.4:7: its own datagrams"), "{said}");
         let own = WhyInfo { own: true, state_ms: 61_000, stale_ms: Some(3_000), ..info };
         assert_eq!(
             text(&own, false),

@@ -4,16 +4,17 @@
 use crate::daemon::homes::Home;
 use crate::daemon::keys::{self, Found};
 use crate::daemon::options::Settings;
+use crate::daemon::process;
 use crate::wire::limits::{DATAGRAM_BYTES, KEY_FILE_BYTES};
 use crate::wire::refusal::Outside;
 use crate::wire::token::{Answer, Attempt, Token};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// How long an answer is waited for, and after how long the question is said again.
 const ANSWER: Duration = Duration::from_millis(1_800);
@@ -32,6 +33,7 @@ pub struct Invitation {
 /// input still is what it was.
 pub fn read(source: &str, directory: &Path) -> Result<Invitation, String> {
     let text = match source {
+        "" => return Err("--join is empty: it names TOKEN@ADDR, a file, or - (stdin)".to_string()),
         "-" => read_text(io::stdin().lock(), "standard input")?,
         token if Token::is_meant(token) => Zeroizing::new(token.to_string()),
         path => {
@@ -39,10 +41,43 @@ pub fn read(source: &str, directory: &Path) -> Result<Invitation, String> {
             let options =
                 File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path);
             let named = path.display().to_string();
-            read_text(options.map_err(|e| format!("--join: can not read {named}: {e}"))?, &named)?
+            let file = options.map_err(|e| format!("--join: can not read {named}: {e}"))?;
+            check_mode(&file, &named)?;
+            read_text(file, &named)?
         }
     };
     parse(&text)
+}
+
+/// A token that others can read may let another machine in. (A pipe is nobody else's.)
+fn check_mode(file: &File, named: &str) -> Result<(), String> {
+    let metadata = file.metadata().map_err(|e| format!("--join: can not read {named}: {e}"))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    match metadata.is_file() && mode & 0o077 != 0 {
+        true => Err(format!(
+            "--join: others may read or write {named} (mode {mode:o}): chmod 600 {named}; if somebody \
+             may have read it, `daust token` makes another"
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Takes a token out of the arguments of this process, which `ps` shows to everybody on the machine,
+/// and out of the words that are kept of them.
+pub fn hide(join: &str, words: &mut [String]) {
+    if !Token::is_meant(join) {
+        return;
+    }
+    if let Err(e) = process::wipe_argument(join) {
+        eprintln!(
+            "daustd: `ps` shows the join token here ({e}): --join - takes it from stdin instead"
+        );
+    }
+    for word in words.iter_mut().filter(|word| word.ends_with(join)) {
+        let kept = format!("{}-", &word[..word.len() - join.len()]);
+        word.zeroize();
+        *word = kept;
+    }
 }
 
 fn read_text(from: impl Read, named: &str) -> Result<Zeroizing<String>, String> {
@@ -63,7 +98,7 @@ fn parse(text: &str) -> Result<Invitation, String> {
     };
     let token = token.parse().map_err(|why| format!("--join: {why}"))?;
     let at = at.ok_or("--join: an address is missing: TOKEN@ADDR, as `daust token` prints it")?;
-    let at = at.parse().map_err(|why| format!("--join: the address after @ is {why}"))?;
+    let at = at.parse().map_err(|why| format!("--join: `{at}`, after the @: {why}"))?;
     Ok(Invitation { token, at })
 }
 
@@ -89,7 +124,7 @@ pub fn join(
         let why = "--join writes the key to the state directory: leave --key-file out";
         return Err(why.to_string());
     }
-    let dumps = crate::daemon::process::forbid_core_dumps();
+    let dumps = process::forbid_core_dumps();
     let key = ask(&token, &at, settings.bind).map_err(|why| format!("--join: {why}"))?;
     let path = keys::keep(&settings.state_dir, &key)
         .map_err(|e| format!("can not write the herd key to the state directory: {e}"))?;
@@ -167,6 +202,19 @@ fn connect(at: SocketAddr, bind: Option<IpAddr>) -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+
+    #[test]
+    fn words_that_are_kept_show_no_token() {
+        let token = format!("{}@10.0.0.1", *Token::new(7, [9; 16]).to_text());
+        let mut words: Vec<String> =
+            ["-d", "--join", &token, &format!("--join={token}")].map(str::to_string).into();
+        hide(&token, &mut words);
+        assert_eq!(words, ["-d", "--join", "-", "--join=-"]);
+        let mut words = vec!["--join".to_string(), "/run/token".to_string()];
+        hide("/run/token", &mut words);
+        assert_eq!(words[1], "/run/token");
+    }
 
     #[test]
     fn what_is_no_token_says_why() {
@@ -176,7 +224,8 @@ mod tests {
         for (text, part) in [
             (&token[..], "TOKEN@ADDR"),
             (&format!("{}@", *token), "neither an address"),
-            (&format!("{}@10.0.0.1:0", *token), "port"),
+            (&format!("{}@10.0.0.1:0", *token), "`10.0.0.1:0`, after the @: a port is"),
+            (&format!("{}@10.0.0.1:99999", *token), "`10.0.0.1:99999`, after the @: a port is"),
             (&format!("{}@10.0.0.1", &token[..40]), "8 groups of 6"),
             ("join1-@10.0.0.1", "8 groups of 6"),
             ("", "begins with join1-"),
@@ -193,6 +242,10 @@ mod tests {
         text.extend(std::iter::repeat_n('\n', KEY_FILE_BYTES as usize - text.len()));
         std::fs::write(&path, &text).unwrap();
         let named = path.to_str().unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
+        assert!(read(named, Path::new("/")).unwrap_err().contains("mode 604): chmod 600"));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert!(read("", Path::new("/")).unwrap_err().contains("--join is empty"));
         assert!(read(named, Path::new("/")).is_ok());
         std::fs::write(&path, text + "\n").unwrap();
         assert!(read(named, Path::new("/")).unwrap_err().contains("limit of 4096 bytes"));

@@ -50,7 +50,7 @@ const WRONG_WORDS: i32 = 2;
 
 /// Runs the daemon with these arguments, the program's name first; gives the exit status.
 pub fn main(arguments: Vec<String>) -> i32 {
-    let words: Vec<String> = arguments.into_iter().skip(1).collect();
+    let mut words: Vec<String> = arguments.into_iter().skip(1).collect();
     let environment = Environment::of_process();
     let settings = match options::read(&words, &environment) {
         Ok(Asked::Run(settings)) => *settings,
@@ -63,6 +63,9 @@ pub fn main(arguments: Vec<String>) -> i32 {
             return WRONG_WORDS;
         }
     };
+    if let Some(join) = &settings.join {
+        join::hide(join, &mut words);
+    }
     // Before any thread and any file: nothing this program makes is for others to read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     process::ignore_file_size_signal();
@@ -105,7 +108,8 @@ fn detach_if_asked(settings: &Settings) -> Result<Detached, String> {
     if !settings.detach {
         return Ok(Detached::Daemon(Starter::Foreground));
     }
-    if settings.logfile.is_none() && !log_sink::syslog_listens() {
+    // Else `daust doctor` says so.
+    if settings.verbose > 0 && settings.logfile.is_none() && !log_sink::syslog_listens() {
         eprintln!("daustd: no syslog answers here: -l PATH names a file for the log");
     }
     process::detach()

@@ -2,9 +2,13 @@
 
 use nix::unistd::{ForkResult, Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
+use zeroize::Zeroizing;
 
+/// Where proc(5) has the start of the arguments among the fields after the program's name; their end
+/// is the next.
+const ARGUMENTS_FIELD: usize = 48 - 3;
 /// The byte that says "sockets are bound, state is read".
 const READY: u8 = b'R';
 
@@ -64,7 +68,7 @@ impl Starter {
     /// The daemon runs: a waiting command ends well, and the terminal is let go.
     pub fn ready(self) -> Result<(), String> {
         if let Starter::Waiting(mut pipe) = self {
-            let fail = |e: std::io::Error| format!("can not let go of the terminal: {e}");
+            let fail = |e: io::Error| format!("can not let go of the terminal: {e}");
             let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(fail)?;
             let dup = |e: nix::Error| fail(e.into());
             dup2_stdin(&null).map_err(dup)?;
@@ -102,6 +106,30 @@ pub fn forbid_core_dumps() -> nix::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     nix::sys::prctl::set_dumpable(false)
+}
+
+/// Overwrites a secret in the arguments of this process, which everybody on the machine may read. The
+/// kernel says where they are, and writes there.
+pub fn wipe_argument(secret: &str) -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name of the program, in parentheses, may hold anything.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let mut place = fields.skip(ARGUMENTS_FIELD).map_while(|field| field.parse::<u64>().ok());
+    let (Some(start), Some(end)) = (place.next(), place.next()) else {
+        return Err(io::Error::other("/proc does not say where they are"));
+    };
+    let mut memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+    let length = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
+    let mut arguments = Zeroizing::new(vec![0; length]);
+    memory.seek(SeekFrom::Start(start))?;
+    memory.read_exact(&mut arguments)?;
+    let places = arguments.windows(secret.len()).enumerate();
+    let places = places.filter(|(_, bytes)| *bytes == secret.as_bytes()).map(|(at, _)| at as u64);
+    for at in places {
+        memory.seek(SeekFrom::Start(start + at))?;
+        memory.write_all(&vec![b'x'; secret.len()])?;
+    }
+    Ok(())
 }
 
 /// More than all limits of sockets together.

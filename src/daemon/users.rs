@@ -37,9 +37,11 @@ pub struct Users {
 impl Users {
     pub fn new(readers: Option<&str>) -> Result<Users, String> {
         if let Some(name) = readers.filter(|name| group(name).is_none()) {
-            return Err(format!(
-                "readers `{name}`: there is no such group in {GROUPS}; groupadd makes one"
-            ));
+            let wrong = match name.parse::<u32>() {
+                Ok(_) => format!("wants the name of a group in {GROUPS}, not a number"),
+                Err(_) => format!("there is no such group in {GROUPS}; groupadd makes one"),
+            };
+            return Err(format!("readers `{name}`: {wrong}"));
         }
         let own_uid = nix::unistd::geteuid().as_raw();
         Ok(Users { own_uid, readers: readers.map(str::to_string) })
@@ -144,6 +146,8 @@ mod tests {
     fn a_group_that_is_not_there_is_named() {
         let error = Users::new(Some("no-such-group")).unwrap_err();
         assert!(error.contains("`no-such-group`") && error.contains("groupadd"), "{error}");
+        let error = Users::new(Some("5")).unwrap_err();
+        assert!(error.contains("the name of a group") && error.contains("not a number"), "{error}");
         assert!(Users::new(None).is_ok());
     }
 }

@@ -70,11 +70,7 @@ fn ask(handle: &mut Handle, command: &Command) -> Result<Vec<Reply>, Fault> {
 }
 
 fn list(handle: &mut Handle) -> Result<Vec<NodeInfo>, Fault> {
-    let lists = ask(handle, &Command::List)?.into_iter().map(|reply| match reply {
-        Reply::Nodes { nodes, .. } => nodes,
-        _ => Vec::new(),
-    });
-    Ok(lists.flatten().collect())
+    Ok(ask(handle, &Command::List)?.iter().flat_map(Reply::nodes).cloned().collect())
 }
 
 /// The tree, each row completed by what the list says of the node.

@@ -6,7 +6,7 @@ use crate::node::planted::Bug;
 use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
 use crate::wire::codec;
-use crate::wire::command::{Command, Rank};
+use crate::wire::command::{Command, Rank, Scope};
 use crate::wire::ids::{NodeId, RequestId};
 use crate::wire::limits::{
     ANSWER_MAX_MS, ANSWER_MS, CHANGES_PER_SECOND, PARTS, REQUESTS, REQUESTS_REMEMBERED,
@@ -58,7 +58,7 @@ impl Answerer {
                 let text = format!("its limit of {REQUESTS} requests under way is reached");
                 let failure = Failure::new(ErrorCode::Limit, text);
                 let asker = Asker::node(t, from);
-                note_refusal(t, &asker, &ask.command, &failure);
+                t.journal.note(t.now, &asker, &Scope::Here, &ask.command, Some(&failure));
                 let reply = Reply::Error(failure);
                 let answer = Answer { number: ask.number, part: 0, last: true, reply };
                 t.out.carry(from, Body::Answer(answer), back);
@@ -88,7 +88,7 @@ impl Answerer {
             t.own.executed.push(request);
             return carry_out(t, &asker, command);
         };
-        note_refusal(t, &asker, command, &failure);
+        t.journal.note(t.now, &asker, &Scope::Here, command, Some(&failure));
         vec![Reply::Error(failure)]
     }
 
@@ -149,11 +149,5 @@ impl Answerer {
             *kept_bytes -= if keep { 0 } else { executed.bytes };
             keep
         });
-    }
-}
-
-fn note_refusal(t: &mut Tables, asker: &Asker, command: &Command, failure: &Failure) {
-    if command.rank() > Rank::Read {
-        t.journal.command(t.now, asker, command.words(), Some(failure));
     }
 }

@@ -145,6 +145,16 @@ pub struct User {
     pub may: Rank,
 }
 
+impl User {
+    /// For people.
+    pub fn shown(&self) -> String {
+        match self.name.as_str() {
+            "" => format!("uid {}", self.uid),
+            name => format!("user {name} (uid {})", self.uid),
+        }
+    }
+}
+
 impl Default for User {
     fn default() -> User {
         User { uid: 0, name: "root".to_string(), may: Rank::Execute }

@@ -1,6 +1,8 @@
 //! What `doctor` says of the asked node itself: values in, sentences out.
 
+use crate::node::named::typed;
 use crate::node::peer::Peer;
+use crate::node::rights;
 use crate::node::tables::Tables;
 use crate::wire::finding::Finding;
 use crate::wire::ids::NodeId;
@@ -26,7 +28,9 @@ const KEPT_OUT: [(&str, &str); 3] = [
 ];
 
 pub fn checkup(t: &Tables) -> Vec<Finding> {
-    let mut findings = vec![running(t), herd(t), kept(t), clock(t), reach(t)];
+    let mut findings = vec![running(t), herd(t), kept(t), clock(t)];
+    findings.extend(reach(t));
+    findings.extend(outside(t));
     findings.extend(peers(t));
     findings.extend(around(t));
     findings.extend(unheard(t));
@@ -47,6 +51,9 @@ fn herd(t: &Tables) -> Finding {
         let advice = "`daust key new` makes a herd key, `daust key add` takes it to the others";
         return Finding::wrong("herd", sentence, advice);
     }
+    if let Some(missed) = missed(t) {
+        return missed;
+    }
     match t.own.identity.herd() {
         Some(key) => {
             let (fingerprint, epoch) = (key.fingerprint(), key.epoch());
@@ -57,6 +64,22 @@ fn herd(t: &Tables) -> Finding {
         }
         None => Finding::well("herd", "its herd is open: who has a private address may join"),
     }
+}
+
+/// The open herd of this node was given a key, and this node did not get it.
+fn missed(t: &Tables) -> Option<Finding> {
+    let has_key = |(_, peer): &(NodeId, &Peer)| peer.record.told_keys().is_some();
+    let holders = t.own.identity.herd().is_none().then(|| t.roster.iter().filter(has_key));
+    let ids: Vec<NodeId> = holders.into_iter().flatten().map(|(id, _)| id).collect();
+    let why = match rights::why_no_adoption(t, *ids.first()?) {
+        Some(failure) => failure.detail,
+        None => "perhaps it was not named there, or away".to_string(),
+    };
+    let text =
+        format!("{} has a key for this herd, which this node did not get", names_of(t, &ids));
+    let advice = "`daust token` there, then daustd here with --join; who has no key is heard for ten \
+                  minutes at most";
+    Some(Finding::wrong("herd", format!("{text}: {why}"), advice))
 }
 
 fn kept(t: &Tables) -> Finding {
@@ -83,16 +106,24 @@ fn clock(t: &Tables) -> Finding {
     }
 }
 
-fn reach(t: &Tables) -> Finding {
+/// Nothing where there was nobody to try it.
+fn reach(t: &Tables) -> Option<Finding> {
     if let Some(since) = t.own.stale_since {
         let seconds = t.now.ms_since(since) / 1_000;
-        return Finding::wrong(
-            "reach",
-            format!("nobody answers it for {seconds} s: it is cut off"),
-            "see to its network; it goes on trying everybody",
-        );
+        let text =
+            format!("nobody in its herd answers its datagrams for {seconds} s: it is cut off");
+        let advice = match t.roster.iter().next() {
+            Some((id, _)) if t.own.outside.is_empty() => format!(
+                "see to its network, and that UDP may leave it; `daust doctor {}` says what gets \
+                 through",
+                typed(&t.name(id))
+            ),
+            _ => "what answers instead is said below".to_string(),
+        };
+        return Some(Finding::wrong("reach", text, advice));
     }
-    match (t.own.record.hidden, t.own.record.parent) {
+    Some(match (t.own.record.hidden, t.own.record.parent) {
+        (false, _) if t.own.hidden.is_none() => return None,
         (false, _) => Finding::well("reach", "others can start talking to it"),
         (true, Some(parent)) => {
             Finding::well("reach", format!("it is hidden and reached through {}", t.name(parent)))
@@ -102,7 +133,18 @@ fn reach(t: &Tables) -> Finding {
             "it is hidden (behind NAT or a firewall) and no node that all can reach is its parent",
             "start daustd on its hypervisor, or name a home with -k ADDRESS",
         ),
-    }
+    })
+}
+
+/// Who is outside its herd, or says that this node is. Nobody can prove it, and it may be meant so:
+/// it is wrong only where nobody else answers.
+fn outside(t: &Tables) -> Vec<Finding> {
+    let finding = |text| match t.own.stale_since {
+        Some(_) => Finding::wrong("outside", text, ""),
+        None => Finding::note("outside", text),
+    };
+    let said = t.own.outside.iter().take(NAMED);
+    said.map(|(at, (why, _))| finding(format!("{at} {}", why.to_asker()))).collect()
 }
 
 fn peers(t: &Tables) -> Vec<Finding> {
@@ -117,8 +159,16 @@ fn peers(t: &Tables) -> Vec<Finding> {
     let oldest_s = alive.iter().filter_map(|id| t.roster.get(*id)).map(|p| p.age_ms(t.now)).max();
     let oldest_s = oldest_s.unwrap_or(0) / 1_000;
     let heard = match alive.len() {
+        0 if t.own.stale_since.is_some() => {
+            Finding::note("peers", "what it knows of the others is as old as that")
+        }
         0 => {
-            Finding::wrong("peers", "none of the nodes it knows is alive", "start them, or see why")
+            let first = suspect.first().or(down.first()).map(|id| typed(&t.name(*id)));
+            let advice = format!(
+                "start those that do not run; `daust doctor {}` says whether the way there is shut",
+                first.unwrap_or_default()
+            );
+            Finding::wrong("peers", "none of the nodes it knows is alive", advice)
         }
         1 => Finding::well("peers", format!("1 other node is alive, heard {oldest_s} s ago")),
         count => Finding::well(
@@ -130,7 +180,8 @@ fn peers(t: &Tables) -> Vec<Finding> {
         [(suspect, "suspect"), (down, "down")].into_iter().filter(|(ids, _)| !ids.is_empty());
     let lost = lost.map(|(ids, word)| {
         let verb = if ids.len() == 1 { "is" } else { "are" };
-        Finding::note("peers", format!("{} {verb} {word}: `daust why NODE`", names_of(t, &ids)))
+        let (names, first) = (names_of(t, &ids), typed(&t.name(ids[0])));
+        Finding::note("peers", format!("{names} {verb} {word}: `daust why {first}` says more"))
     });
     [heard].into_iter().chain(lost).collect()
 }
@@ -147,7 +198,8 @@ fn around(t: &Tables) -> Option<Finding> {
         let names = names_of(t, &ids);
         let text =
             format!("{names} can be talked to only through others, though others can directly");
-        Finding::wrong("paths", text, "`daust doctor NODE` says which way is blocked")
+        let first = typed(&t.name(ids[0]));
+        Finding::wrong("paths", text, format!("`daust doctor {first}` says which way is blocked"))
     })
 }
 
@@ -170,11 +222,9 @@ fn unheard(t: &Tables) -> Option<Finding> {
         let (names, seconds) = (names_of(t, &ids), due_ms / 1_000);
         let text =
             format!("no datagram of {names} came here in {seconds} s, though others hear it");
-        Finding::wrong(
-            "paths",
-            text,
-            "let UDP from there through; `daust doctor NODE` looks closer",
-        )
+        let first = typed(&t.name(ids[0]));
+        let advice = format!("let UDP from there through; `daust doctor {first}` looks closer");
+        Finding::wrong("paths", text, advice)
     })
 }
 

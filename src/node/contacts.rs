@@ -2,7 +2,7 @@
 //! `-k`, remembered, or the default gateway. Greeting a random remembered pair that is not a
 //! member goes on for ever: that is what heals islands and long partitions.
 
-use crate::node::outbox::{Notice, Occasion, no_answer};
+use crate::node::outbox::{Notice, Occasion};
 use crate::node::own::Own;
 use crate::node::peer::Peer;
 use crate::node::planted::Bug;
@@ -68,8 +68,6 @@ pub struct Contacts {
     next_remembered: Time,
     next_orphan: Time,
     cut_off_wait_ms: u64,
-    /// Addresses of which the log said why they refuse, and when.
-    said: BTreeMap<SocketAddr, (Outside, Time)>,
 }
 
 impl Contacts {
@@ -80,7 +78,6 @@ impl Contacts {
             next_remembered: t.now.plus_ms(jitter_ms),
             next_orphan: t.now,
             cut_off_wait_ms: CUT_OFF_MS,
-            said: BTreeMap::new(),
         };
         contacts.set_homes(t, &t.own.options.homes.clone());
         contacts.set_gateways(t, &t.own.options.gateways.clone());
@@ -119,8 +116,12 @@ impl Contacts {
     ) {
         let is_typed = matches!(why, Occasion::Typed { .. });
         if let Some(known) = self.contacts.get_mut(&at) {
+            let over = matches!(known.why, Occasion::Typed { until } if until <= t.now);
             if matches!(why, Occasion::Looked { .. }) {
                 known.next = t.now;
+                known.wait_ms = AGAIN_MS;
+                // Who typed it was told already: it is no news for who looks.
+                known.why = if over { why } else { known.why };
             } else if is_typed || (why == Occasion::Home && known.why != Occasion::Home) {
                 known.intent = Intent::Join;
                 known.id = NodeId::ANYBODY;
@@ -257,14 +258,8 @@ impl Contacts {
         let met = contact.met.is_some_and(|(id, at)| is_member(id, at))
             || is_member(contact.id, contact.since);
         match contact.why {
-            Occasion::Typed { until } if until <= t.now => {
-                self.contacts.remove(&at);
-                let text = no_answer(at);
-                let failure = Failure::new(ErrorCode::Unreachable, text);
-                t.out.notice(Notice::ContactFailed { address: at, failure });
-                return;
-            }
-            Occasion::Looked { until } if until <= t.now => {
+            // Who waits for it has the same time, and tells himself that it is over.
+            Occasion::Typed { until } | Occasion::Looked { until } if until <= t.now => {
                 self.contacts.remove(&at);
                 return;
             }
@@ -325,7 +320,8 @@ impl Contacts {
     }
 
     /// An authentic answer came from there: what is said again is no answer.
-    pub fn answered(&mut self, at: SocketAddr) {
+    pub fn answered(&mut self, t: &mut Tables, at: SocketAddr) {
+        t.own.outside.remove(&at);
         if let Some(contact) = self.contacts.get_mut(&at) {
             contact.unanswered = 0;
             contact.echo = None;
@@ -403,10 +399,11 @@ impl Contacts {
             return;
         }
         let text = format!("{at} {}", why.to_asker());
-        self.said.retain(|_, (_, since)| t.now.ms_since(*since) < SAID_AGAIN_MS);
-        let known = self.said.get(&at).is_some_and(|(said, _)| *said == why);
-        if !known && self.said.len() < CONTACTS {
-            self.said.insert(at, (why, t.now));
+        let said = &mut t.own.outside;
+        said.retain(|_, (_, since)| t.now.ms_since(*since) < SAID_AGAIN_MS);
+        let known = said.get(&at).is_some_and(|(said, _)| *said == why);
+        if !known && said.len() < CONTACTS {
+            said.insert(at, (why, t.now));
             log::warn!(target: "hello", "{text}");
         }
         if typed {

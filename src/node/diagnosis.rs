@@ -1,5 +1,6 @@
 //! What an examination means: findings in, sentences out.
 
+use crate::node::named::typed;
 use crate::node::outbox::Met;
 use crate::node::tables::Tables;
 use crate::wire::finding::Finding;
@@ -45,7 +46,7 @@ pub fn diagnosis(
     match id {
         Some(id) => [
             Some(known(t, id, name)),
-            Some(datagrams(name, *port, found)),
+            Some(datagrams(id, name, *port, found)),
             found.small.and(Some(full(name, found))),
             streams(name, *port, found),
         ]
@@ -67,12 +68,18 @@ fn known(t: &Tables, id: NodeId, name: &str) -> Finding {
     match peer.state {
         State::Alive => Finding::well("known", text),
         State::Left => Finding::note("known", text),
-        _ => Finding::wrong("known", text, format!("`daust why {name}` says who saw what")),
+        _ => {
+            let advice = format!("`daust why {}` says who saw what", typed(name));
+            Finding::wrong("known", text, advice)
+        }
     }
 }
 
-fn datagrams(name: &str, port: u16, found: &Found) -> Finding {
+fn datagrams(id: NodeId, name: &str, port: u16, found: &Found) -> Finding {
     let wrong = |text: String, advice: String| Finding::wrong("udp", text, advice);
+    if let (None, Some(met)) = (found.small, &found.met) {
+        return met_there(id, name, met);
+    }
     match (found.small, found.arrives) {
         (Some((us, hops)), _) => {
             let through = if hops > 0 { ", handed on by others" } else { "" };
@@ -115,6 +122,24 @@ fn datagrams(name: &str, port: u16, found: &Found) -> Finding {
             ),
         ),
     }
+}
+
+/// Who answers where a node was that does not answer itself.
+fn met_there(id: NodeId, name: &str, met: &Result<Met, String>) -> Finding {
+    let (text, advice) = match met {
+        // Such a sentence says itself what to do.
+        Err(sentence) => (format!("{name} does not answer as one of this herd: {sentence}"), ""),
+        Ok(met) if met.id == id => (
+            format!("{name} answers a greeting, and nothing else"),
+            "try again: it may have started a moment ago",
+        ),
+        Ok(met) => (
+            format!("where {name} was, {} ({}) answers now, another node", met.name, met.id),
+            "if that is the same machine it lost its state directory: `daust remote ADDRESS ping` \
+             makes them meet",
+        ),
+    };
+    Finding::wrong("udp", text, advice)
 }
 
 fn full(name: &str, found: &Found) -> Finding {

@@ -5,10 +5,9 @@
 
 use crate::node::boundary::{Closed, Output};
 use crate::node::diagnosis::{Found, Port, diagnosis};
-use crate::node::outbox::{Carry, Met};
+use crate::node::outbox::{Carry, Met, Notice};
 use crate::node::tables::Tables;
 use crate::wire::command::Command;
-use crate::wire::control::Part;
 use crate::wire::ids::{ClientId, NodeId, StreamId};
 use crate::wire::limits::{DATAGRAM_BYTES, EXAMINATIONS};
 use crate::wire::message::{Answer, Ask, Body, Full, Nonce};
@@ -23,6 +22,8 @@ use std::net::SocketAddr;
 const LOOK_MS: u64 = 1_800;
 /// Probes are said again so often: most lost ones are just that.
 const AGAIN_MS: u64 = 250;
+/// From this probe on that is not answered it is asked who is there.
+const STRANGE_ATTEMPT: usize = 2;
 /// What an envelope and a body add around the padding of a full datagram, bytes.
 const AROUND_BYTES: usize = 40;
 /// Asks and streams of ours have numbers that nobody else's reach. Those of streams become tokens of
@@ -48,6 +49,8 @@ struct Case {
     ask: u64,
     stream: StreamId,
     dialled: Option<SocketAddr>,
+    /// Where it is asked who is there.
+    looked_at: Option<SocketAddr>,
     found: Found,
 }
 
@@ -73,7 +76,7 @@ impl Doctor {
         client: ClientId,
         client_number: u64,
         subject: Subject,
-    ) -> Result<Time, Failure> {
+    ) -> Result<(), Failure> {
         if self.cases.len() >= EXAMINATIONS {
             let text = format!("limit of {EXAMINATIONS} examinations at once reached");
             return Err(Failure::new(ErrorCode::Limit, text));
@@ -91,11 +94,15 @@ impl Doctor {
             ask: ask | ASKS,
             stream,
             dialled: None,
+            looked_at: None,
             found: Found::default(),
         };
         case.dial(t);
+        if let Subject::Address(address) = subject {
+            case.look(t, address);
+        }
         self.cases.push(case);
-        Ok(t.now.plus_ms(LOOK_MS))
+        Ok(())
     }
 
     pub fn opened(&mut self, t: &mut Tables, stream: StreamId) {
@@ -160,7 +167,8 @@ impl Doctor {
     /// What the look at an address found.
     pub fn looked(&mut self, address: SocketAddr, found: Result<Met, String>) {
         for case in &mut self.cases {
-            if case.subject == Subject::Address(address) && case.found.met.is_none() {
+            let at = case.looked_at;
+            if at == Some(address) && case.found.met.is_none() {
                 case.found.met = Some(found.clone());
             }
         }
@@ -203,6 +211,12 @@ impl Case {
         }
     }
 
+    /// Asks who is there: any node answers that, or refuses with the reason.
+    fn look(&mut self, t: &mut Tables, address: SocketAddr) {
+        self.looked_at = Some(address);
+        t.out.notice(Notice::Look { address, until: self.began.plus_ms(LOOK_MS) });
+    }
+
     fn probe(&mut self, t: &mut Tables) {
         let Subject::Node(id) = self.subject else { return };
         let attempt = (t.now.ms_since(self.began) / AGAIN_MS) as usize;
@@ -211,6 +225,13 @@ impl Case {
             let command = Command::Why(t.own.id.to_string());
             let ask = Ask { number: self.ask, wait_ms: LOOK_MS, command };
             t.out.carry(id, Body::Ask(ask), Carry::Stream);
+        }
+        // It may be another node by now, or have another key.
+        if attempt == STRANGE_ATTEMPT
+            && self.found.small.is_none()
+            && let Some(at) = self.dialled
+        {
+            self.look(t, at);
         }
         let Some(way) = t.way(id, attempt / 2) else { return };
         if self.found.small.is_none() {
@@ -237,10 +258,7 @@ impl Case {
             t.out.output(Output::Hangup { stream: self.stream });
         }
         let reply = Reply::Findings(diagnosis(t, self.subject_id(), &self.place(t), &self.found));
-        let node = t.own.record.name.to_string();
-        let (client, number, id) = (self.client, self.client_number, t.own.id);
-        let part = Part { number, node, id, reply, last: true, done: true };
-        t.out.output(Output::Part { client, part });
+        t.tell(self.client, self.client_number, reply);
     }
 
     fn subject_id(&self) -> Option<NodeId> {

@@ -1,23 +1,24 @@
 //! Commands carried out on this node: values in, values out.
 
 use crate::node::keys;
+use crate::node::named::find;
 use crate::node::outbox::Notice;
 use crate::node::peer::Peer;
 use crate::node::rights::Asker;
 use crate::node::tables::Tables;
 use crate::node::{checkup, tokens, trace, why};
 use crate::wire::PROTOCOL_VERSION;
-use crate::wire::command::{Command, Rank};
+use crate::wire::command::{Command, Scope};
 use crate::wire::history::Entry;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Counter, KeyInfo, Lacking, Limit, NodeInfo, State, VersionInfo};
-use crate::wire::key::{FIRST_EPOCH, HerdKey};
-use crate::wire::keyring::{Held, read};
+use crate::wire::key::HerdKey;
+use crate::wire::keyring::Held;
 use crate::wire::limits::{KEY_GRACE_S, KEYS, NODES, REVOKED, TABLE, TOKEN_MS, TOKENS};
 use crate::wire::record::Record;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::rumor::Subject;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Rows in one part of a reply: some 150 bytes each, so that a part stays below its limit.
 const ROWS: usize = 64;
@@ -31,13 +32,11 @@ const NO_KEY: &str = "this herd is open: `daust key adopt` gives it a key while 
 /// reply, at least one.
 pub fn carry_out(t: &mut Tables, asker: &Asker, command: &Command) -> Vec<Reply> {
     let replies = execute(t, asker, command);
-    if command.rank() > Rank::Read {
-        let failure = match replies.first() {
-            Some(Reply::Error(failure)) => Some(failure),
-            _ => None,
-        };
-        t.journal.command(t.now, asker, command.words(), failure);
-    }
+    let failure = match replies.first() {
+        Some(Reply::Error(failure)) => Some(failure),
+        _ => None,
+    };
+    t.journal.note(t.now, asker, &Scope::Here, command, failure);
     replies
 }
 
@@ -114,7 +113,7 @@ fn token(t: &mut Tables) -> Result<Reply, Failure> {
         None => {
             let text = format!(
                 "limit of {TOKENS} join tokens that wait to be used reached: each is good for {} \
-                 minutes",
+                 minutes; use one of them, wait, or ask another node for one",
                 TOKEN_MS / 60_000
             );
             Err(Failure::new(ErrorCode::Limit, text))
@@ -127,7 +126,13 @@ fn token(t: &mut Tables) -> Result<Reply, Failure> {
 fn history(t: &Tables, asker: &Asker, about: Option<&str>) -> Vec<Reply> {
     let is_local = matches!(asker, Asker::User(_));
     let keyed = t.own.identity.herd().is_some();
-    let id = about.and_then(|text| find(t, text).ok());
+    let found = about.map(|text| find(t, text));
+    if let Some(Err(failure)) = &found
+        && failure.code == ErrorCode::Ambiguous
+    {
+        return vec![Reply::Error(failure.clone())];
+    }
+    let id = found.as_ref().and_then(|found| found.as_ref().ok().copied());
     let wanted = |entry: &&Entry| {
         let told = is_local || keyed || !entry.is_private();
         told && about.is_none_or(|name| entry.is_about(id, name))
@@ -138,10 +143,8 @@ fn history(t: &Tables, asker: &Asker, about: Option<&str>) -> Vec<Reply> {
         .filter(wanted)
         .map(|entry| if is_local { entry.clone() } else { entry.without_user() })
         .collect();
-    match about {
-        Some(text) if entries.is_empty() && id.is_none() => {
-            vec![Reply::Error(Failure::new(ErrorCode::UnknownNode, unknown(text)))]
-        }
+    match found {
+        Some(Err(failure)) if entries.is_empty() => vec![Reply::Error(failure)],
         _ if entries.is_empty() => vec![Reply::History(entries)],
         _ => entries.chunks(ENTRIES).map(|some| Reply::History(some.to_vec())).collect(),
     }
@@ -172,6 +175,7 @@ fn own_info(t: &Tables) -> NodeInfo {
         rtt_us: Some(0),
         heard_by: record.name.to_string(),
         generation: record.generation.0,
+        accept: record.told_accept().map(str::to_string),
         ..NodeInfo::default()
     }
 }
@@ -197,6 +201,7 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
         heard_by: t.name(peer.heard_by),
         generation: record.generation.0,
         replaced: t.roster.is_replaced(peer, &t.own.record),
+        accept: record.told_accept().map(str::to_string),
     })
 }
 
@@ -241,14 +246,16 @@ fn key_infos(t: &Tables) -> Vec<KeyInfo> {
     });
     let open = open.unwrap_or_default();
     let info = |held: &Held| {
-        let lacks = |record: &Record| match record.told_keys() {
-            Some(told) => !read(told).contains(&held.id),
-            None => held.id.epoch != FIRST_EPOCH,
-        };
         let peers = t.roster.iter().filter(|(id, _)| !ring.is_revoked(*id));
-        let lacking = peers.filter(|(_, peer)| peer.state != State::Left && lacks(&peer.record));
-        let mut lacking: Vec<String> = lacking.map(|(id, _)| t.name(id)).collect();
-        lacking.sort_by_cached_key(|name| trace::natural_key(name));
+        let lacking = peers
+            .filter(|(_, peer)| peer.state != State::Left && keys::lacks(&peer.record, held.id));
+        let mut lacking: Vec<(String, bool)> = lacking
+            .map(|(id, peer)| {
+                let record = &peer.record;
+                (t.name(id), record.told_accept().is_some() && keys::has_none(ring, record))
+            })
+            .collect();
+        lacking.sort_by_cached_key(|(name, _)| trace::natural_key(name));
         KeyInfo {
             fingerprint: held.key.fingerprint(),
             herd: held.key.herd(),
@@ -257,13 +264,21 @@ fn key_infos(t: &Tables) -> Vec<KeyInfo> {
                 true => format!("{}{open}", t.own.options.key_source),
                 false => "rotation".to_string(),
             },
-            lacking: (!lacking.is_empty()).then(|| Lacking {
-                count: lacking.len() as u64,
-                names: lacking.into_iter().take(ROWS).collect(),
-            }),
+            lacking: (!lacking.is_empty()).then(|| lacking_of(lacking)),
         }
     };
     ring.iter().map(info).collect()
+}
+
+/// Who lacks a key, and whether it takes none from others.
+fn lacking_of(nodes: Vec<(String, bool)>) -> Lacking {
+    let count = nodes.len() as u64;
+    let (mut names, mut refusing) = (Vec::new(), Vec::new());
+    for (name, refuses) in nodes.into_iter().take(ROWS) {
+        refusing.extend(refuses.then(|| name.clone()));
+        names.push(name);
+    }
+    Lacking { count, names, refusing: (!refusing.is_empty()).then_some(refusing) }
 }
 
 fn rotate(t: &mut Tables, revoked: &[NodeId]) -> Reply {
@@ -321,38 +336,6 @@ fn forget(t: &mut Tables, text: &str) -> Reply {
     Reply::Forgotten { name, id }
 }
 
-/// The node a person means: a shown name, a name, an id prefix, an address, or address:port.
-/// Live nodes come before dead ones.
-pub fn find(t: &Tables, text: &str) -> Result<NodeId, Failure> {
-    let mut fits = fitting(t, text);
-    let is_live =
-        |id: &NodeId| *id == t.own.id || t.roster.get(*id).is_some_and(|peer| peer.is_live());
-    if fits.iter().any(is_live) {
-        fits.retain(is_live);
-    }
-    match fits[..] {
-        [id] => Ok(id),
-        [] => Err(Failure::new(ErrorCode::UnknownNode, unknown(text))),
-        _ => {
-            let names: Vec<String> =
-                fits.iter().map(|id| format!("{} ({id})", t.name(*id))).collect();
-            let text = format!("{text} fits several nodes: {}", names.join(", "));
-            Err(Failure::new(ErrorCode::Ambiguous, text))
-        }
-    }
-}
-
-fn unknown(text: &str) -> String {
-    let port = text.rsplit_once(':').map_or("", |(_, port)| port);
-    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let wrong = if digits && port.parse::<u16>().is_err() {
-        format!(": {port} is no port, the last is 65535")
-    } else {
-        String::new()
-    };
-    format!("no node of this herd is called {text}{wrong}")
-}
-
 /// Why a node is not asked.
 pub fn why_dead(t: &Tables, id: NodeId) -> Failure {
     let Some(peer) = t.roster.get(id) else {
@@ -366,15 +349,6 @@ pub fn why_dead(t: &Tables, id: NodeId) -> Failure {
     Failure::new(ErrorCode::NoAnswer, text)
 }
 
-/// What is typed as an address.
-pub fn address_of(text: &str, port: u16) -> Option<SocketAddr> {
-    match (text.parse::<SocketAddr>(), text.parse::<IpAddr>()) {
-        (Ok(address), _) => Some(address),
-        (_, Ok(ip)) => Some(SocketAddr::new(ip, port)),
-        _ => None,
-    }
-}
-
 /// What may be the reason that a node does not answer.
 pub fn hint(t: &Tables, id: NodeId) -> String {
     let Some(peer) = t.roster.get(id) else { return String::new() };
@@ -383,78 +357,5 @@ pub fn hint(t: &Tables, id: NodeId) -> String {
         (_, true, Some(parent)) => format!("; it is reached through {}", t.name(parent)),
         (_, true, None) => "; it is hidden and has no parent yet".to_string(),
         _ => String::new(),
-    }
-}
-
-/// Whether a node that is known to live, or this one, is meant by what a person typed.
-pub fn is_alive(t: &Tables, text: &str) -> bool {
-    let alive = |id: NodeId| t.roster.get(id).is_some_and(|peer| peer.state == State::Alive);
-    fitting(t, text).into_iter().any(|id| id == t.own.id || alive(id))
-}
-
-fn fitting(t: &Tables, text: &str) -> Vec<NodeId> {
-    let own = (t.own.id, &t.own.record.name);
-    let mut fits = t.roster.by_name(text);
-    if own.1.as_str() == text {
-        fits.push(t.own.id);
-    }
-    let (address, port) = match (text.parse::<IpAddr>(), text.parse::<SocketAddr>()) {
-        (Ok(ip), _) => (Some(ip), None),
-        (_, Ok(address)) => (Some(address.ip()), Some(address.port())),
-        _ => (None, None),
-    };
-    if let Some(ip) = address {
-        fits.extend(at_address(t, ip, port));
-    }
-    if fits.is_empty() {
-        let suffixed = text.rsplit_once('~').map(|(name, id)| (t.roster.by_name(name), id));
-        let (among, prefix) = match suffixed {
-            Some((among, prefix)) => (Some(among), prefix),
-            None => (None, text),
-        };
-        let all = t.roster.iter().map(|(id, _)| id).chain([t.own.id]);
-        let is_prefix = prefix.len() >= 4 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-        let prefix = prefix.to_ascii_lowercase();
-        fits.extend(all.filter(|id| {
-            is_prefix
-                && id.to_string().starts_with(&prefix)
-                && among.as_ref().is_none_or(|among| among.contains(id))
-        }));
-    }
-    fits
-}
-
-fn at_address(t: &Tables, ip: IpAddr, port: Option<u16>) -> Vec<NodeId> {
-    let own_record = &t.own.record;
-    if own_record.addresses.contains(&ip) && port.is_none_or(|port| port == own_record.port) {
-        return vec![t.own.id];
-    }
-    let is_port = |record: &Record| port.is_none_or(|port| port == record.port);
-    let fits = |has: &dyn Fn(NodeId, &Record) -> bool| -> Vec<NodeId> {
-        t.roster.iter().filter(|(id, peer)| has(*id, &peer.record)).map(|(id, _)| id).collect()
-    };
-    let bearers = fits(&|_, record| is_port(record) && record.addresses.contains(&ip));
-    if !bearers.is_empty() {
-        return bearers;
-    }
-    // Nobody's own: then whoever is behind it. A hypervisor that is asked by its address is meant
-    // itself, and not the machines behind its NAT.
-    let seen = |id: NodeId| {
-        let at = t.routes.seen_directly(id, t.now);
-        at.is_some_and(|at| at.ip() == ip && port.is_some_and(|port| port == at.port()))
-    };
-    fits(&|id, record| seen(id) || (is_port(record) && record.public_ip == Some(ip)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_that_cannot_be_is_named() {
-        assert_eq!(unknown("10.0.0.1:65535"), "no node of this herd is called 10.0.0.1:65535");
-        for text in ["10.0.0.1:99999", "[::1]:65536"] {
-            assert!(unknown(text).contains("no port"), "{text}");
-        }
     }
 }

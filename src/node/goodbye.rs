@@ -35,7 +35,7 @@ impl Node {
         });
         t.journal.event(t.now, EntryKind::Stopped, t.own.id, "", "");
         self.tell_left();
-        self.keeping.flush(&mut self.t);
+        self.keeping.flush(&mut self.t, true);
     }
 
     fn tell_left(&mut self) {

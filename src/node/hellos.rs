@@ -109,11 +109,14 @@ impl Hellos {
             t.own.count("hellos not answered at their limits");
             return;
         }
-        match tokens::show(t, rest) {
-            Ok(bytes) => {
-                log::info!(target: "keys", "{} got the herd key for a join token", way.address);
-                send(t, way, bytes);
-            }
+        // Whoever asked before we slept may have given up: its token must not be used up by that. Who
+        // still waits asks again.
+        if t.is_late() {
+            t.own.count("join tokens shown too long ago");
+            return;
+        }
+        match tokens::show(t, way.address, rest) {
+            Ok(bytes) => send(t, way, bytes),
             Err(why) => {
                 t.own.count("join tokens refused");
                 self.refuse(t, way, header, rest, why);
@@ -303,7 +306,7 @@ impl Hellos {
             t.own.count("forged");
             return;
         };
-        self.contacts.answered(at);
+        self.contacts.answered(t, at);
         let id = record.id();
         if self.contacts.looked(at) && !t.own.has(Bug::LookJoins) {
             let met = Met { name: record.name.to_string(), id, refusal: answer.refused };

@@ -2,18 +2,19 @@
 //! examined.
 
 use crate::node::Node;
-use crate::node::boundary::Output;
 use crate::node::doctor::Subject;
-use crate::node::execute::{address_of, find, is_alive};
+use crate::node::named::{address_of, find};
 use crate::node::outbox::{Notice, Occasion};
 use crate::node::peer::Peer;
 use crate::wire::command::{Command, Scope};
-use crate::wire::control::{Part, Request};
+use crate::wire::control::Request;
 use crate::wire::header::Header;
 use crate::wire::hello::Intent;
 use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::seal::counter_of;
+use crate::wire::time::Time;
+use std::net::SocketAddr;
 
 /// Whether a request is for the way to another node: it takes its time.
 pub(super) fn is_examination(request: &Request) -> bool {
@@ -32,41 +33,31 @@ impl Node {
     pub(super) fn examine(&mut self, client: ClientId, request: Request) {
         let t = &mut self.t;
         let Command::Doctor(Some(text)) = &request.command else { return };
-        let address = address_of(text, t.own.record.port).filter(|_| !is_alive(t, text));
-        let subject = match address {
-            Some(address) => Ok(Subject::Address(address)),
-            None => find(t, text).map(Subject::Node),
+        let subject = match (find(t, text), address_of(text, t.own.record.port)) {
+            (Ok(id), _) => Ok(Subject::Node(id)),
+            (Err(_), Some(address)) => Ok(Subject::Address(address)),
+            (Err(failure), None) => Err(failure),
         };
-        let own = Failure::new(ErrorCode::Invalid, OWN_WAY);
-        let begun = match subject {
-            Ok(Subject::Node(id)) if id == t.own.id => Err(own),
-            Ok(Subject::Node(id)) if t.own.is_shut_out(id) => {
+        let begun = subject.and_then(|subject| match subject {
+            Subject::Node(id) if id == t.own.id => Err(Failure::new(ErrorCode::Invalid, OWN_WAY)),
+            Subject::Node(id) if t.own.is_shut_out(id) => {
                 Err(Failure::new(ErrorCode::Refused, SHUT_OUT))
             }
-            Ok(subject) => {
-                let until = self.doctor.begin(t, client, request.number, subject);
-                until.map(|until| (subject, until))
-            }
-            Err(failure) => Err(failure),
-        };
-        match begun {
-            Ok((Subject::Address(at), until)) => {
-                let why = Occasion::Looked { until };
-                self.hellos.contacts.contact(t, at, NodeId::ANYBODY, Intent::Return, why);
-            }
-            Ok((Subject::Node(_), _)) => {}
-            Err(failure) => {
-                let reply = Reply::Error(failure);
-                let node = t.own.record.name.to_string();
-                let (number, id) = (request.number, t.own.id);
-                let part = Part { number, node, id, reply, last: true, done: true };
-                t.out.output(Output::Part { client, part });
-            }
+            subject => self.doctor.begin(t, client, request.number, subject),
+        });
+        if let Err(failure) = begun {
+            t.tell(client, request.number, Reply::Error(failure));
         }
     }
 
+    /// Asks who is at an address, until then.
+    pub(super) fn look(&mut self, address: SocketAddr, until: Time) {
+        let (why, anybody) = (Occasion::Looked { until }, NodeId::ANYBODY);
+        self.hellos.contacts.contact(&mut self.t, address, anybody, Intent::Return, why);
+    }
+
     /// An ICMP error says that a process is gone. It counts only if it quotes what we sent.
-    pub(super) fn refused(&mut self, to: std::net::SocketAddr, quoted: &[u8]) {
+    pub(super) fn refused(&mut self, to: SocketAddr, quoted: &[u8]) {
         let t = &mut self.t;
         let Ok((header, rest)) = Header::parse(quoted) else { return };
         // Behind a NAT the refusal is the NAT's: a mapping ended, not a process.

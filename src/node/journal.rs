@@ -5,6 +5,7 @@
 use crate::node::boundary::{Kept, User};
 use crate::node::rights::Asker;
 use crate::wire::codec;
+use crate::wire::command::{Command, Rank, Scope};
 use crate::wire::history::{Entry, EntryKind};
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{
@@ -20,10 +21,9 @@ const JOURNAL: &str = "journal/";
 /// Name and length of each ring: none can push out what is in another.
 const RINGS: [(&str, usize); 3] =
     [("command", JOURNAL_COMMANDS), ("event", JOURNAL_EVENTS), ("stranger", JOURNAL_STRANGERS)];
+const NO_GOODBYE: &str = "after an end without goodbye";
 /// A command that is refused again within this time is counted, not written again, seconds.
 const AGAIN_S: u64 = 60;
-/// Entries that are looked at for that.
-const AGAIN_ENTRIES: usize = 16;
 
 #[derive(Clone, Encode, Decode)]
 struct Written {
@@ -35,6 +35,20 @@ struct Written {
     place: u64,
     #[n(2)]
     entry: Entry,
+    /// What kind of command it was: its words without names of nodes. A start forgets it.
+    #[cbor(skip)]
+    kind: String,
+}
+
+/// How long the disk may wait for what is new.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// It goes with news of the peers.
+    Sometime,
+    /// Strangers and repeats, of which there may be many.
+    Soon,
+    /// A command: who asked is answered in this turn.
+    Now,
 }
 
 pub struct Journal {
@@ -42,8 +56,8 @@ pub struct Journal {
     next_number: u64,
     /// Ring and place of what is not handed on to be kept yet.
     unkept: BTreeSet<(usize, u64)>,
-    /// Whether that is to be kept soon. What else there is goes with news of the peers.
-    pub is_due: bool,
+    /// When that is to be kept.
+    pub due: Due,
     /// The time of day, and when it was that.
     clock: (u64, Time),
 }
@@ -61,7 +75,7 @@ impl Journal {
             rings: Default::default(),
             next_number: written.last().map_or(0, |last| last.number.saturating_add(1)),
             unkept: BTreeSet::new(),
-            is_due: false,
+            due: Due::Sometime,
             clock: (unix_s, now),
         };
         for one in written {
@@ -87,7 +101,28 @@ impl Journal {
     /// What became of a node.
     pub fn event(&mut self, now: Time, kind: EntryKind, id: NodeId, name: &str, text: &str) {
         let entry = Entry { kind, id, name: name.to_string(), text: text.to_string(), ..blank() };
-        self.add(now, entry);
+        self.add(now, entry, String::new());
+    }
+
+    /// This node started. That the time before ended without a goodbye (a crash, a power cut) is told.
+    pub fn started(&mut self, now: Time, id: NodeId, keys: &str) {
+        let events = self.rings[ring_of(EntryKind::Started)].iter().rev();
+        let mut kinds = events.map(|one| one.entry.kind);
+        let last = kinds.find(|kind| matches!(kind, EntryKind::Started | EntryKind::Stopped));
+        let crashed = last == Some(EntryKind::Started);
+        let text = match (keys, crashed) {
+            (keys, false) => keys.to_string(),
+            ("", true) => NO_GOODBYE.to_string(),
+            (keys, true) => format!("{keys}; {NO_GOODBYE}"),
+        };
+        self.event(now, EntryKind::Started, id, "", &text);
+    }
+
+    /// A machine got the herd key for a join token.
+    pub fn joined(&mut self, now: Time, address: SocketAddr) {
+        let entry = Entry { kind: EntryKind::Joined, address: Some(address), ..blank() };
+        self.add(now, entry, String::new());
+        self.due = Due::Now;
     }
 
     /// Another node is up: worth an entry if it was not before.
@@ -105,57 +140,73 @@ impl Journal {
 
     pub fn stranger(&mut self, now: Time, address: SocketAddr, text: &str) {
         let (kind, text) = (EntryKind::Refused, text.to_string());
-        self.add(now, Entry { kind, address: Some(address), text, ..blank() });
+        self.add(now, Entry { kind, address: Some(address), text, ..blank() }, String::new());
+        self.due = self.due.max(Due::Soon);
     }
 
-    /// A command that changes something was carried out, or not: then this is why.
-    pub fn command(&mut self, now: Time, asker: &Asker, words: String, failure: Option<&Failure>) {
+    /// A command that changes something was carried out or handed on (`to` others), or not: then this
+    /// is why.
+    pub fn note(
+        &mut self,
+        now: Time,
+        asker: &Asker,
+        to: &Scope,
+        command: &Command,
+        failure: Option<&Failure>,
+    ) {
+        if command.rank() == Rank::Read {
+            return;
+        }
+        let (words, verb) = (command.words(), command.verb());
+        let (text, kind) = match to {
+            Scope::Here => (words, verb.to_string()),
+            Scope::Node(node) => (format!("remote {node} {words}"), format!("remote {verb}")),
+            Scope::All => (format!("all {words}"), format!("all {verb}")),
+        };
         let failure = failure.map_or_else(String::new, |failure| failure.detail.clone());
-        let (kind, text) = (EntryKind::Command, words);
+        let entry = Entry { kind: EntryKind::Command, text, failure, ..blank() };
         let entry = match asker {
             Asker::User(User { uid, name, .. }) => {
-                Entry { kind, uid: Some(*uid), name: name.clone(), text, failure, ..blank() }
+                Entry { uid: Some(*uid), name: name.clone(), ..entry }
             }
             Asker::Node { id, name, address } => {
-                let (id, name, address) = (*id, name.clone(), *address);
-                Entry { kind, id, name, address, text, failure, ..blank() }
+                Entry { id: *id, name: name.clone(), address: *address, ..entry }
             }
         };
-        if !self.is_again(now, &entry) {
-            self.add(now, entry);
+        if !self.is_again(now, &entry, &kind) {
+            self.add(now, entry, kind);
+            self.due = Due::Now;
         }
     }
 
-    /// Counts the same asker's refused commands of one kind: who asks without end fills no ring.
-    fn is_again(&mut self, now: Time, entry: &Entry) -> bool {
+    /// Counts the same asker's refused commands of one kind: who asks without end fills no ring, and
+    /// hides nothing behind what he asks most.
+    fn is_again(&mut self, now: Time, entry: &Entry, kind: &str) -> bool {
         let now_s = self.unix_s(now);
         let ring = ring_of(entry.kind);
-        let verb = |entry: &Entry| entry.text.split(' ').next().map(str::to_string);
         let again = |known: &&mut Written| {
-            let known = &known.entry;
+            let (known, known_kind) = (&known.entry, &known.kind);
             !entry.failure.is_empty()
                 && !known.failure.is_empty()
-                && now_s.saturating_sub(known.unix_s) < AGAIN_S
-                && (known.id, known.uid, verb(known)) == (entry.id, entry.uid, verb(entry))
+                && (known.id, known.uid, known_kind.as_str()) == (entry.id, entry.uid, kind)
         };
-        let Some(known) = self.rings[ring].iter_mut().rev().take(AGAIN_ENTRIES).find(again) else {
-            return false;
-        };
+        let is_late = |known: &Written| now_s.saturating_sub(known.entry.unix_s) < AGAIN_S;
+        let mut late = self.rings[ring].iter_mut().rev().take_while(|known| is_late(known));
+        let Some(known) = late.find(again) else { return false };
         known.entry.times = known.entry.times.saturating_add(1);
         self.unkept.insert((ring, known.place));
-        self.is_due = true;
+        self.due = self.due.max(Due::Soon);
         true
     }
 
-    fn add(&mut self, now: Time, mut entry: Entry) {
+    fn add(&mut self, now: Time, mut entry: Entry, kind: String) {
         entry.unix_s = self.unix_s(now);
         entry.text = short(entry.text);
         entry.failure = short(entry.failure);
         let ring = ring_of(entry.kind);
         let place = self.rings[ring].back().map_or(0, |last| last.place.saturating_add(1));
         self.unkept.insert((ring, place));
-        self.is_due |= matches!(entry.kind, EntryKind::Command | EntryKind::Refused);
-        self.put(ring, Written { number: self.next_number, place, entry });
+        self.put(ring, Written { number: self.next_number, place, entry, kind });
         self.next_number = self.next_number.saturating_add(1);
     }
 
@@ -171,7 +222,7 @@ impl Journal {
 
     /// What is to be kept now.
     pub fn take_unkept(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
-        self.is_due = false;
+        self.due = Due::Sometime;
         let unkept = std::mem::take(&mut self.unkept);
         let entry = |(ring, place): (usize, u64)| {
             let (name, length) = RINGS[ring];
@@ -192,7 +243,7 @@ impl Journal {
 
 fn ring_of(kind: EntryKind) -> usize {
     match kind {
-        EntryKind::Command => 0,
+        EntryKind::Command | EntryKind::Joined => 0,
         EntryKind::Refused => 2,
         _ => 1,
     }
@@ -234,6 +285,12 @@ mod tests {
         Failure::new(ErrorCode::Refused, "not by you")
     }
 
+    fn note(journal: &mut Journal, now: Time, asker: u64, command: Command, well: bool) {
+        let refused = refused();
+        let failure = (!well).then_some(&refused);
+        journal.note(now, &node(asker), &Scope::Here, &command, failure);
+    }
+
     fn keep(journal: &mut Journal, kept: &mut Kept) {
         let entries = journal.take_unkept().into_iter();
         kept.entries.extend(entries.map(|(key, value)| (key, value.expect("nothing is removed"))));
@@ -244,7 +301,7 @@ mod tests {
     fn rings_at_their_edges() {
         let (mut journal, mut kept) = (fresh(), Kept::default());
         for number in 0..=JOURNAL_COMMANDS as u64 {
-            journal.command(NOW, &node(number), "stop".into(), None);
+            note(&mut journal, NOW, number, Command::Stop, true);
         }
         for port in 0..=JOURNAL_STRANGERS as u16 {
             journal.stranger(NOW, SocketAddr::from(([10, 0, 0, 1], port)), "why");
@@ -282,16 +339,15 @@ mod tests {
     #[test]
     fn who_asks_without_end_takes_one_line_a_minute() {
         let mut journal = fresh();
-        let forget = |name: &str| format!("forget {name}");
+        let forget = |name: &str| Command::Forget(name.into());
         for name in ["a", "b", "c"] {
-            journal.command(NOW, &node(1), forget(name), Some(&refused()));
+            note(&mut journal, NOW, 1, forget(name), false);
         }
-        journal.command(NOW, &node(1), "stop".into(), Some(&refused()));
-        journal.command(NOW, &node(2), forget("a"), Some(&refused()));
-        journal.command(NOW, &node(1), forget("d"), None);
-        journal.command(NOW, &node(1), forget("e"), None);
-        let later = NOW.plus_ms(AGAIN_S * 1_000);
-        journal.command(later, &node(1), forget("f"), Some(&refused()));
+        note(&mut journal, NOW, 1, Command::Stop, false);
+        note(&mut journal, NOW, 2, forget("a"), false);
+        note(&mut journal, NOW, 1, forget("d"), true);
+        note(&mut journal, NOW, 1, forget("e"), true);
+        note(&mut journal, NOW.plus_ms(AGAIN_S * 1_000), 1, forget("f"), false);
         let lines: Vec<(u64, &str, u32)> =
             journal.entries().map(|e| (e.id.0, e.text.as_str(), e.times)).collect();
         let expected = [
@@ -301,6 +357,35 @@ mod tests {
             (1, "forget d", 1),
             (1, "forget e", 1),
             (1, "forget f", 1),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    /// What is refused most hides nothing: each kind has its line, wherever it was aimed.
+    #[test]
+    fn no_refusal_hides_behind_another() {
+        let mut journal = fresh();
+        let remote = |name: &str| Scope::Node(name.into());
+        for (to, command) in [
+            (Scope::Here, Command::Rotate),
+            (Scope::Here, Command::Rotate),
+            (Scope::Here, Command::KeyText),
+            (Scope::Here, Command::Revoke("a".into())),
+            (remote("key"), Command::Stop),
+            (remote("key b"), Command::Stop),
+            (Scope::All, Command::Stop),
+            (Scope::Here, Command::List),
+        ] {
+            journal.note(NOW, &node(1), &to, &command, Some(&refused()));
+        }
+        let lines: Vec<(&str, u32)> =
+            journal.entries().map(|e| (e.text.as_str(), e.times)).collect();
+        let expected = [
+            ("key rotate", 2),
+            ("key show", 1),
+            ("key revoke a", 1),
+            ("remote key stop", 2),
+            ("all stop", 1),
         ];
         assert_eq!(lines, expected);
     }
@@ -318,6 +403,32 @@ mod tests {
         journal.up(NOW, NodeId(2), "b");
         let kinds: Vec<EntryKind> = journal.entries().map(|entry| entry.kind).collect();
         assert_eq!(kinds, [EntryKind::Up, EntryKind::Up, EntryKind::Down, EntryKind::Back]);
+    }
+
+    #[test]
+    fn an_end_without_goodbye_is_told_at_the_next_start() {
+        let mut kept = Kept::default();
+        let mut texts = Vec::new();
+        for (keys, says_goodbye) in [("", false), ("", true), ("key 1", false), ("key 1", true)] {
+            let mut journal = Journal::new(&kept, NOW, UNIX_S);
+            journal.started(NOW, NodeId(1), keys);
+            journal.event(NOW, EntryKind::CutOff, NodeId(1), "", "");
+            texts.push(
+                journal
+                    .entries()
+                    .filter(|e| e.kind == EntryKind::Started)
+                    .last()
+                    .unwrap()
+                    .text
+                    .clone(),
+            );
+            if says_goodbye {
+                journal.event(NOW, EntryKind::Stopped, NodeId(1), "", "");
+            }
+            keep(&mut journal, &mut kept);
+        }
+        let crash = "after an end without goodbye";
+        assert_eq!(texts, ["", crash, "key 1", &format!("key 1; {crash}")]);
     }
 
     /// A damaged entry loses only itself; a clock that is set right is believed from then on.

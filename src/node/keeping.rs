@@ -1,7 +1,8 @@
-//! What outlives the process: the identity, and who was known. Written behind, in batches: nothing
-//! waits for the disk, and a node that cannot write goes on.
+//! What outlives the process: the identity, who was known, the journal. Written behind, in batches:
+//! nothing waits for the disk, and a node that cannot write goes on.
 
 use crate::node::boundary::{Kept, Output};
+use crate::node::journal::Due;
 use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::codec;
@@ -32,12 +33,16 @@ struct KeptPeer {
     heard_unix_s: u64,
 }
 
+type Entries = Vec<(String, Option<Vec<u8>>)>;
+
 pub struct Keeping {
     changed: BTreeSet<NodeId>,
     flush_at: Option<Time>,
     gather_until: Time,
     next_all: Time,
     ticket: u64,
+    /// The batch with entries of the journal that is not on the disk yet.
+    journal_ticket: Option<u64>,
     failing: bool,
 }
 
@@ -62,6 +67,7 @@ impl Keeping {
             gather_until: now,
             next_all: now.plus_ms(ALL_MS),
             ticket: 0,
+            journal_ticket: None,
             failing: false,
         }
     }
@@ -101,20 +107,23 @@ impl Keeping {
             self.changed.extend(t.roster.iter().map(|(id, _)| id));
             self.flush_at = Some(t.now);
         }
-        if t.journal.is_due {
+        if t.journal.due == Due::Soon {
             self.flush_at.get_or_insert(self.gather_until.max(t.now));
         }
         if self.flush_at.is_some_and(|at| at <= t.now) {
-            self.flush(t);
+            self.flush(t, false);
+        } else if t.journal.due == Due::Now {
+            let journal = self.journal(t, false);
+            self.keep(t, journal);
         }
     }
 
-    pub fn flush(&mut self, t: &mut Tables) {
+    /// Hands all that changed to the disk; at the `end` even what would wait for a slow one.
+    pub fn flush(&mut self, t: &mut Tables, end: bool) {
         self.flush_at = None;
         self.gather_until = t.now.plus_ms(GATHER_MS);
-        let uptime_s = t.now.ms_since(t.own.started) / 1_000;
-        let now_unix_s = t.own.options.started_unix_s + uptime_s;
-        let mut entries: Vec<(String, Option<Vec<u8>>)> = std::mem::take(&mut self.changed)
+        let now_unix_s = t.own.unix_s(t.now);
+        let mut entries: Entries = std::mem::take(&mut self.changed)
             .into_iter()
             .map(|id| {
                 let value = t.roster.get(id).map(|peer| {
@@ -127,8 +136,22 @@ impl Keeping {
                 (format!("{PEER}{id}"), value)
             })
             .collect();
-        let journal = t.journal.take_unkept();
-        entries.extend(journal.into_iter().filter(|_| !t.own.has(Bug::JournalNotKept)));
+        entries.extend(self.journal(t, end));
+        self.keep(t, entries);
+    }
+
+    /// What is new in the journal. While the disk still has an earlier batch of it nothing: however
+    /// slow it is, commands fill its queue with one batch.
+    fn journal(&mut self, t: &mut Tables, end: bool) -> Entries {
+        if (self.journal_ticket.is_some() && !end) || t.own.has(Bug::JournalNotKept) {
+            return Vec::new();
+        }
+        let entries = t.journal.take_unkept();
+        self.journal_ticket = (!entries.is_empty()).then_some(self.ticket + 1);
+        entries
+    }
+
+    fn keep(&mut self, t: &mut Tables, entries: Entries) {
         if !entries.is_empty() {
             self.ticket += 1;
             t.out.output(Output::Keep { ticket: self.ticket, entries });
@@ -136,7 +159,10 @@ impl Keeping {
     }
 
     /// The disk answered. A failure is said once, until it works again.
-    pub fn kept(&mut self, t: &mut Tables, result: Result<(), String>) {
+    pub fn kept(&mut self, t: &mut Tables, ticket: u64, result: Result<(), String>) {
+        if self.journal_ticket == Some(ticket) {
+            self.journal_ticket = None;
+        }
         match &result {
             Err(error) if !self.failing => {
                 log::error!(target: "store", "cannot keep what is known, going on without: {error}");

@@ -10,9 +10,10 @@ use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
-use crate::wire::key::HerdKey;
-use crate::wire::keyring::{Gift, KeptRing, Keyring};
+use crate::wire::key::{FIRST_EPOCH, HerdKey, KeyId};
+use crate::wire::keyring::{Gift, KeptRing, Keyring, read};
 use crate::wire::message::Body;
+use crate::wire::record::Record;
 use crate::wire::rumor::Rumor;
 use crate::wire::seal::Identity;
 use rand::Rng;
@@ -45,15 +46,11 @@ pub fn make(t: &mut Tables, revoked: &[NodeId]) -> bool {
     let Some(shut_out) = t.own.identity.ring_mut().make(secret, revoked, now_unix_s) else {
         return false;
     };
-    log::info!(target: "keys", "this node made {}", in_words(&t.own.identity));
     let text = in_words(&t.own.identity);
+    log::info!(target: "keys", "this node made {text}");
     t.journal.event(t.now, EntryKind::Key, t.own.id, "", &text);
     changed(t, &shut_out);
-    // Everybody is told at once; who misses that hears of it as of any other record.
-    let record = Rumor::Record(t.own.signed.clone());
-    for id in t.some_live(t.own.id).into_iter().filter(|id| !revoked.contains(id)) {
-        t.out.send(id, Body::Tell(record.clone()));
-    }
+    tell(t, revoked);
     true
 }
 
@@ -66,11 +63,30 @@ pub fn adopt(t: &mut Tables, members: &[NodeId]) -> bool {
         return false;
     }
     adopted(t, t.own.id);
+    tell(t, &[]);
+    true
+}
+
+/// Everybody else is told at once which keys this node holds; who misses that hears of it as of any
+/// other record.
+fn tell(t: &mut Tables, except: &[NodeId]) {
     let record = Rumor::Record(t.own.signed.clone());
-    for id in t.some_live(t.own.id) {
+    for id in t.some_live(t.own.id).into_iter().filter(|id| !except.contains(id)) {
         t.out.send(id, Body::Tell(record.clone()));
     }
-    true
+}
+
+/// Whether the node of this record holds this key of the herd not, as far as it tells.
+pub fn lacks(record: &Record, key: KeyId) -> bool {
+    match record.told_keys() {
+        Some(told) => !read(told).contains(&key),
+        None => key.epoch != FIRST_EPOCH,
+    }
+}
+
+/// Whether it holds none of those that are held here.
+pub fn has_none(ring: &Keyring, record: &Record) -> bool {
+    !ring.is_empty() && ring.iter().all(|held| lacks(record, held.id))
 }
 
 /// From now on this node is of a keyed herd, whatever happens to it.
@@ -125,7 +141,7 @@ pub fn take(t: &mut Tables, from: NodeId, gift: &Gift) -> bool {
 }
 
 fn take_adopted(t: &mut Tables, from: NodeId, gift: &Gift) -> bool {
-    if !rights::may_adopt(t, from) {
+    if rights::why_no_adoption(t, from).is_some() {
         t.own.count("herd keys for this open herd refused: from a public address, or `accept`");
         return false;
     }

@@ -29,6 +29,7 @@ mod keys;
 mod link;
 mod links;
 mod members;
+mod named;
 mod nat;
 mod news;
 mod outbox;
@@ -129,7 +130,7 @@ impl Node {
             journal: Journal::new(&kept, now, unix_s),
             trials: Default::default(),
         };
-        t.journal.event(now, EntryKind::Started, t.own.id, "", &keys::in_words(&t.own.identity));
+        t.journal.started(now, t.own.id, &keys::in_words(&t.own.identity));
         t.out.outputs.extend(keep);
         let mut keeping = keeping::Keeping::new(now);
         keeping.restore(&mut t, &kept);
@@ -198,7 +199,7 @@ impl Node {
             }
             Input::Addresses { own, gateways } => self.addresses(&own, &gateways),
             Input::Homes(homes) => self.hellos.contacts.set_homes(t, &homes),
-            Input::Kept { result, .. } => self.keeping.kept(t, result),
+            Input::Kept { ticket, result } => self.keeping.kept(t, ticket, result),
             Input::Clock { unix_s } => t.journal.set_clock(t.now, unix_s),
             Input::Leave => t.out.notice(Notice::Stop),
         }
@@ -385,6 +386,7 @@ impl Node {
         let t = &mut self.t;
         match notice {
             Notice::Met { id, greeted } => self.met(id, greeted),
+            Notice::Look { address, until } => self.look(address, until),
             Notice::Looked { address, found } => self.doctor.looked(address, found),
             Notice::Contacted { address, id } => {
                 let name = t.name(id);
@@ -421,8 +423,7 @@ impl Node {
             Notice::CutOff => self.cut_off(),
             Notice::Up(id) => {
                 self.keeping.changed(t, id);
-                let name = t.name(id);
-                t.journal.up(t.now, id, &name);
+                t.journal.up(t.now, id, &t.name(id));
                 self.event(EventKind::Up, id, String::new());
             }
             Notice::Suspect(id) => self.event(EventKind::Suspect, id, String::new()),

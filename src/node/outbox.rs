@@ -82,6 +82,11 @@ pub enum Notice {
         address: SocketAddr,
         id: NodeId,
     },
+    /// Somebody wants to know who is at this address, until then.
+    Look {
+        address: SocketAddr,
+        until: Time,
+    },
     /// What a look at an address found: who is there, or the sentence that says why nobody.
     Looked {
         address: SocketAddr,

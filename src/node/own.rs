@@ -3,17 +3,19 @@
 use crate::node::boundary::Options;
 use crate::node::planted::Bug;
 use crate::node::roster::is_private;
+use crate::wire::command::Rank;
 use crate::wire::header::{Header, Kind};
 use crate::wire::hello;
 use crate::wire::ids::{Generation, Name, NodeId};
 use crate::wire::key::HerdKey;
 use crate::wire::limits::{ADDRESSES, RENEWAL_MS, UNDEAD_RENEWAL_MS};
 use crate::wire::record::Record;
+use crate::wire::refusal::Outside;
 use crate::wire::seal::Identity;
 use crate::wire::time::Time;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub struct Own {
     pub identity: Identity,
@@ -36,6 +38,9 @@ pub struct Own {
     pub phoned_until: Time,
     /// Since when this node believes itself cut off.
     pub stale_since: Option<Time>,
+    /// Who said that this node is outside its herd, and when that was said in the log: nobody can
+    /// prove it.
+    pub outside: BTreeMap<SocketAddr, (Outside, Time)>,
     /// Why the last write to the disk failed, if it did.
     pub not_kept: Option<String>,
     counters: BTreeMap<&'static str, u64>,
@@ -72,6 +77,9 @@ impl Own {
             attributes: Vec::new(),
         };
         record.tell_keys(identity.ring().told());
+        if options.accept == Rank::Read {
+            record.tell_accept(options.accept.word());
+        }
         let signed = record.sign(&identity);
         let own = Own {
             identity,
@@ -87,6 +95,7 @@ impl Own {
             watched_until: now,
             phoned_until: now,
             stale_since: None,
+            outside: BTreeMap::new(),
             not_kept: None,
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]

@@ -11,6 +11,7 @@ use crate::node::routes::Way;
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::header::{Header, Kind, Malformed};
+use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::limits::{DATAGRAM_BYTES, HOPS};
 use crate::wire::message::{Body, Envelope, Unsupported};
@@ -184,7 +185,9 @@ impl Node {
         }
         t.roster.heard(from, t.own.id, t.arrived);
         if let Some(since) = t.own.stale_since.take() {
-            log::info!(target: "members", "heard again after {} s cut off", t.now.ms_since(since) / 1_000);
+            let text = format!("after {} s", t.now.ms_since(since) / 1_000);
+            log::info!(target: "members", "heard again {text} cut off");
+            t.journal.event(t.now, EntryKind::InTouch, t.own.id, "", &text);
         }
         self.members.heard_from(t, from);
     }

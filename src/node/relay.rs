@@ -4,12 +4,13 @@
 //! number: a node that carried it out already repeats its answer and does nothing twice.
 
 use crate::node::boundary::{Output, User};
-use crate::node::execute::{address_of, carry_out, find, hint, is_alive, why_dead};
+use crate::node::execute::{carry_out, hint, why_dead};
+use crate::node::named::{address_of, find, is_alive};
 use crate::node::outbox::{Carry, Occasion, no_answer};
 use crate::node::planted::Bug;
 use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
-use crate::wire::command::{Command, Rank, Scope};
+use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::info::{Event, State};
@@ -89,7 +90,10 @@ impl Relay {
         }
         let asker = Asker::User(user);
         let refusal = rights::refusal(t, &asker, &request.command);
-        self.note(t, &asker, &request, refusal.as_ref());
+        // What is carried out here is noted where that is done.
+        if refusal.is_some() || request.scope != Scope::Here {
+            t.journal.note(t.now, &asker, &request.scope, &request.command, refusal.as_ref());
+        }
         if let Some(failure) = refusal {
             fail(t, client, request.number, NOBODY, failure, true);
             return None;
@@ -100,20 +104,6 @@ impl Relay {
             Scope::Node(text) => return self.one(t, client, asker, request, &text),
         }
         None
-    }
-
-    /// For the journal: what is passed on to others, and what is not carried out at all.
-    fn note(&self, t: &mut Tables, asker: &Asker, request: &Request, refusal: Option<&Failure>) {
-        let words = request.command.words();
-        let words = match &request.scope {
-            Scope::Here if refusal.is_none() => return,
-            Scope::Here => words,
-            Scope::Node(node) => format!("remote {node} {words}"),
-            Scope::All => format!("all {words}"),
-        };
-        if request.command.rank() > Rank::Read {
-            t.journal.command(t.now, asker, words, refusal);
-        }
     }
 
     fn here(

@@ -55,7 +55,7 @@ pub fn refusal(t: &mut Tables, asker: &Asker, command: &Command) -> Option<Failu
     if rank > Rank::Read {
         let word = if why.is_some() { "refused" } else { "allowed" };
         let who = match asker {
-            Asker::User(user) => format!("user {} (uid {})", user.name, user.uid),
+            Asker::User(user) => user.shown(),
             Asker::Node { id, name, .. } => format!("{name} ({id})"),
         };
         log::info!(target: "rights", "{command:?} asked by {who}: {word}");
@@ -65,20 +65,20 @@ pub fn refusal(t: &mut Tables, asker: &Asker, command: &Command) -> Option<Failu
     Some(Failure::new(ErrorCode::Refused, why))
 }
 
-/// Whether a key that another node gives to this open herd is taken: whoever may stop this node may
-/// do that.
-pub fn may_adopt(t: &Tables, from: NodeId) -> bool {
+/// Why a key that another node gives to this open herd is not taken: whoever may not stop this node
+/// may not do that.
+pub fn why_no_adoption(t: &Tables, from: NodeId) -> Option<Failure> {
     let Options { accept, open_public, .. } = t.own.options;
     let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
-    why_not(&Here { keyed: false, accept, open_public }, Rank::Operate, source).is_none()
+    let why = why_not(&Here { keyed: false, accept, open_public }, Rank::Operate, source)?;
+    Some(Failure::new(ErrorCode::Refused, why))
 }
 
 fn why_no_user(user: &User, rank: Rank) -> Option<String> {
     (rank > user.may).then(|| {
         format!(
-            "user {} (uid {}) may do no more than {} here (`readers` in the configuration)",
-            user.name,
-            user.uid,
+            "{} may do no more than {} here (`readers` in the configuration)",
+            user.shown(),
             user.may.word()
         )
     })

@@ -6,7 +6,9 @@ use crate::node::keys;
 use crate::node::outbox::Carry;
 use crate::node::peer::Peer;
 use crate::node::planted::Bug;
+use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
+use crate::wire::command::{Command, Scope};
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
 use crate::wire::key::OPEN;
@@ -19,6 +21,11 @@ use rand::seq::IndexedRandom;
 
 /// Who does not answer is asked again, or another, after this.
 const AGAIN_MS: u64 = 500;
+/// Whether a key may be taken from somebody is looked at again after this.
+const LATER_MS: u64 = 30_000;
+/// What follows for a node that takes no key from others.
+const NO_KEY_TAKEN: &str = "; it takes no key for its herd either and is not heard any more without \
+                            one: `daust token` there, then `daustd --join` here";
 /// A key that somebody shut out may hold is followed by another within this: some wait, so that not all
 /// make one.
 const REMAKE_MS: u64 = 2_000;
@@ -30,6 +37,8 @@ pub struct Rotation {
     wanted: bool,
     next_ask: Time,
     asked: Option<NodeId>,
+    /// That a key is not taken was said, and of whom.
+    refused: Option<NodeId>,
     remake: Option<Time>,
     /// All who were to get the key of this open herd have it: when it ends.
     settled: Option<Time>,
@@ -38,7 +47,14 @@ pub struct Rotation {
 impl Rotation {
     pub fn new(now: Time) -> Rotation {
         // Of records kept from earlier, one may tell.
-        Rotation { wanted: true, next_ask: now, asked: None, remake: None, settled: None }
+        Rotation {
+            wanted: true,
+            next_ask: now,
+            asked: None,
+            refused: None,
+            remake: None,
+            settled: None,
+        }
     }
 
     /// A record came.
@@ -110,12 +126,30 @@ impl Rotation {
     fn ask(&mut self, t: &mut Tables) {
         let newer = |(id, peer): &(NodeId, &Peer)| has_newer(t, *id, &peer.record);
         let holders: Vec<NodeId> = t.roster.live().filter(newer).map(|(id, _)| id).collect();
-        self.asked = holders.choose(&mut t.random).copied();
-        self.wanted = self.asked.is_some();
-        self.next_ask = t.now.plus_ms(AGAIN_MS);
-        if let Some(id) = self.asked {
-            t.out.send(id, Body::KeyPull);
+        let given = |id: &NodeId| {
+            !t.own.identity.ring().is_empty() || rights::why_no_adoption(t, *id).is_none()
+        };
+        let givers: Vec<NodeId> = holders.iter().copied().filter(given).collect();
+        self.asked = givers.choose(&mut t.random).copied();
+        self.wanted = !holders.is_empty();
+        self.next_ask = t.now.plus_ms(if givers.is_empty() { LATER_MS } else { AGAIN_MS });
+        match (self.asked, holders.first()) {
+            (Some(id), _) => t.out.send(id, Body::KeyPull),
+            (None, Some(id)) => self.refuse(t, *id),
+            (None, None) => {}
         }
+    }
+
+    /// Nobody who has a key for this open herd may give it to this node: its history says so, once.
+    fn refuse(&mut self, t: &mut Tables, holder: NodeId) {
+        if self.refused.replace(holder).is_some() {
+            return;
+        }
+        let Some(mut failure) = rights::why_no_adoption(t, holder) else { return };
+        failure.detail += NO_KEY_TAKEN;
+        let asker = Asker::node(t, holder);
+        log::warn!(target: "keys", "no herd key is taken from {}: {}", t.name(holder), failure.detail);
+        t.journal.note(t.now, &asker, &Scope::Here, &Command::Adopt(Vec::new()), Some(&failure));
     }
 
     fn remake(&mut self, t: &mut Tables) {

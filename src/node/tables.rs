@@ -1,5 +1,6 @@
 //! What every feature may read and change: the tables, the outbox, the time of this turn.
 
+use crate::node::boundary::Output;
 use crate::node::digest::digest_of;
 use crate::node::journal::Journal;
 use crate::node::outbox::Outbox;
@@ -8,12 +9,14 @@ use crate::node::roster::Roster;
 use crate::node::routes::{Routes, Way};
 use crate::node::tokens::Tokens;
 use crate::node::trials::Trials;
+use crate::wire::control::Part;
 use crate::wire::header::Header;
 use crate::wire::hello;
-use crate::wire::ids::NodeId;
+use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::info::State;
 use crate::wire::key::HerdKey;
 use crate::wire::limits::HOPS;
+use crate::wire::reply::Reply;
 use crate::wire::time::Time;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -102,6 +105,13 @@ impl Tables {
             }
             None => hello,
         }
+    }
+
+    /// The whole answer of this node to a local program.
+    pub fn tell(&mut self, client: ClientId, number: u64, reply: Reply) {
+        let (node, id) = (self.own.record.name.to_string(), self.own.id);
+        let part = Part { number, node, id, reply, last: true, done: true };
+        self.out.output(Output::Part { client, part });
     }
 
     /// Live nodes other than `except`, in random order.

@@ -8,6 +8,7 @@ use crate::wire::time::Time;
 use crate::wire::token::{Token, TokenName, answer, read_question};
 use rand::{Rng, RngExt};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 #[derive(Default)]
@@ -48,9 +49,9 @@ pub fn make(t: &mut Tables) -> Option<Token> {
     Some(token)
 }
 
-/// The answer to who shows a token (the bytes of its question after the header), or why there is
-/// none. The same question gets the same answer: the first may be lost.
-pub fn show(t: &mut Tables, question: &[u8]) -> Result<Vec<u8>, Outside> {
+/// The answer to who shows a token from there (the bytes of its question after the header), or why
+/// there is none. The same question gets the same answer: the first may be lost.
+pub fn show(t: &mut Tables, from: SocketAddr, question: &[u8]) -> Result<Vec<u8>, Outside> {
     t.tokens.expire(t.now);
     let (name, message) = read_question(question).ok_or(Outside::TokenUnknown)?;
     let key = t.own.identity.herd().ok_or(Outside::TokenOfOther)?;
@@ -65,5 +66,7 @@ pub fn show(t: &mut Tables, question: &[u8]) -> Result<Vec<u8>, Outside> {
         made.key = None;
         made.used = Some((message.to_vec(), bytes.clone()));
     }
+    log::info!(target: "keys", "{from} got the herd key for a join token");
+    t.journal.joined(t.now, from);
     Ok(bytes)
 }

@@ -1,10 +1,13 @@
 //! Why a node is shown as it is: who heard it, when, over which path, and who voted what.
 
+use crate::node::keys;
+use crate::node::peer::Peer;
 use crate::node::tables::Tables;
 use crate::node::trials::Trial;
 use crate::wire::ids::NodeId;
 use crate::wire::info::State;
 use crate::wire::why::{Heard, HeardOn, VoteInfo, VoterInfo, WhyInfo};
+use std::net::SocketAddr;
 
 /// What is to be said of this known node, or of the asked node itself.
 pub fn why(t: &Tables, id: NodeId) -> WhyInfo {
@@ -41,8 +44,29 @@ pub fn why(t: &Tables, id: NodeId) -> WhyInfo {
         broke_off: path.is_some_and(|path| path.broke_off),
         vote: t.trials.get(id).map(|trial| vote(t, trial)),
         own: false,
+        note: between(t, id, peer),
         ..own
     }
+}
+
+/// What keeps the two apart however well the network is: a key that one of them lacks.
+fn between(t: &Tables, id: NodeId, peer: &Peer) -> Option<String> {
+    let record = &peer.record;
+    if t.own.is_shut_out(id) {
+        // The reason of its state says so.
+        return None;
+    }
+    if keys::has_none(t.own.identity.ring(), record) {
+        let text = "it has none of the herd keys that are held here: `daust token` here, then \
+                    `daustd --join` there, lets it in";
+        return Some(text.to_string());
+    }
+    let is_its = |at: &SocketAddr| {
+        t.routes.id_at(*at) == Some(id)
+            || (record.addresses.contains(&at.ip()) && record.port == at.port())
+    };
+    let said = t.own.outside.iter().find(|(at, _)| is_its(at));
+    said.map(|(at, (why, _))| format!("{at} {}", why.to_asker()))
 }
 
 fn heard(t: &Tables, id: NodeId) -> Vec<Heard> {

@@ -120,28 +120,43 @@ impl Command {
 
     /// The words that a person types for it.
     pub fn words(&self) -> String {
-        let with = |word: &str, node: &str| format!("{word} {node}");
+        match self.argument() {
+            Some(node) => format!("{} {node}", self.verb()),
+            None => self.verb().to_string(),
+        }
+    }
+
+    /// The same without its argument.
+    pub fn verb(&self) -> &'static str {
         match self {
-            Command::Ping => "ping".into(),
-            Command::List => "list".into(),
-            Command::Trace => "trace".into(),
-            Command::TraceAll => "trace all".into(),
-            Command::TraceNode(node) => with("trace", node),
-            Command::Stop => "stop".into(),
-            Command::Version => "version".into(),
-            Command::Watch => "watch".into(),
-            Command::Forget(node) => with("forget", node),
-            Command::Keys => "key list".into(),
-            Command::Rotate => "key rotate".into(),
-            Command::Revoke(node) => with("key revoke", node),
-            Command::KeyText => "key show".into(),
-            Command::Token => "token".into(),
-            Command::Adopt(_) => "key adopt".into(),
-            Command::History(None) => "history".into(),
-            Command::History(Some(node)) => with("history", node),
-            Command::Why(node) => with("why", node),
-            Command::Doctor(None) => "doctor".into(),
-            Command::Doctor(Some(node)) => with("doctor", node),
+            Command::Ping => "ping",
+            Command::List => "list",
+            Command::Trace | Command::TraceNode(_) => "trace",
+            Command::TraceAll => "trace all",
+            Command::Stop => "stop",
+            Command::Version => "version",
+            Command::Watch => "watch",
+            Command::Forget(_) => "forget",
+            Command::Keys => "key list",
+            Command::Rotate => "key rotate",
+            Command::Revoke(_) => "key revoke",
+            Command::KeyText => "key show",
+            Command::Token => "token",
+            Command::Adopt(_) => "key adopt",
+            Command::History(_) => "history",
+            Command::Why(_) => "why",
+            Command::Doctor(_) => "doctor",
+        }
+    }
+
+    fn argument(&self) -> Option<&str> {
+        match self {
+            Command::TraceNode(node)
+            | Command::Forget(node)
+            | Command::Revoke(node)
+            | Command::Why(node) => Some(node),
+            Command::History(node) | Command::Doctor(node) => node.as_deref(),
+            _ => None,
         }
     }
 

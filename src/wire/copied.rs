@@ -50,13 +50,9 @@ impl Form {
     /// Small or capital letters, with or without dashes, broken into lines by a mail program or not.
     /// An error quotes nothing of the text.
     pub fn read(&self, text: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-        let text = text.trim();
-        if !self.begins(text) {
-            return Err(self.other);
-        }
+        let rest = self.after_prefix(text.trim()).ok_or(self.other)?;
         let mut symbols = Zeroizing::new(String::with_capacity(text.len()));
-        let rest = text[self.prefix.len()..].chars();
-        symbols.extend(rest.filter(|c| *c != '-' && !c.is_whitespace()));
+        symbols.extend(rest.chars().filter(|c| *c != '-' && !c.is_whitespace()));
         if symbols.len() != self.symbols() {
             return Err(self.not_whole);
         }
@@ -71,7 +67,14 @@ impl Form {
 
     /// Whether a text is meant to be of this form.
     pub fn begins(&self, text: &str) -> bool {
-        text.get(..self.prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(self.prefix))
+        self.after_prefix(text).is_some()
+    }
+
+    /// The dash at the end of the prefix may be lost as any other.
+    fn after_prefix<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let bare = self.prefix.trim_end_matches('-');
+        let (prefix, rest) = text.split_at_checked(bare.len())?;
+        prefix.eq_ignore_ascii_case(bare).then_some(rest)
     }
 
     fn checksum(&self, payload: &[u8]) -> [u8; CHECKSUM_BYTES] {

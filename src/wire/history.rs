@@ -72,6 +72,12 @@ pub enum EntryKind {
     #[default]
     #[n(11)]
     Other,
+    /// A machine got the herd key for a join token.
+    #[n(12)]
+    Joined,
+    /// The node that keeps the journal hears others again.
+    #[n(13)]
+    InTouch,
 }
 
 /// A kind that only a newer program knows is still an entry.
@@ -88,7 +94,7 @@ impl<'b, C> Decode<'b, C> for EntryKind {
 impl Entry {
     /// Whether it is about who asked and who was refused here, not about what everybody sees.
     pub fn is_private(&self) -> bool {
-        matches!(self.kind, EntryKind::Command | EntryKind::Refused)
+        matches!(self.kind, EntryKind::Command | EntryKind::Refused | EntryKind::Joined)
     }
 
     /// Whether it is about the node of this id, if that is known, or what a person calls so: a name, a
@@ -96,7 +102,8 @@ impl Entry {
     pub fn is_about(&self, id: Option<NodeId>, text: &str) -> bool {
         let named = self.uid.is_none() && self.name == text;
         let said = format!(" {} ", self.text).contains(&format!(" {text} "));
-        let at = self.address.filter(|_| self.kind == EntryKind::Refused);
+        let stranger = matches!(self.kind, EntryKind::Refused | EntryKind::Joined);
+        let at = self.address.filter(|_| stranger);
         (id.is_some() && Some(self.id) == id)
             || named
             || (self.kind == EntryKind::Command && said)
@@ -118,7 +125,7 @@ impl Entry {
 
 impl EntryKind {
     /// In the order of their numbers.
-    const ALL: [EntryKind; 12] = [
+    const ALL: [EntryKind; 14] = [
         EntryKind::Command,
         EntryKind::Started,
         EntryKind::Stopped,
@@ -131,6 +138,8 @@ impl EntryKind {
         EntryKind::Refused,
         EntryKind::Key,
         EntryKind::Other,
+        EntryKind::Joined,
+        EntryKind::InTouch,
     ];
 
     /// The stable word used in JSON.
@@ -148,6 +157,8 @@ impl EntryKind {
             EntryKind::Refused => "refused",
             EntryKind::Key => "key",
             EntryKind::Other => "other",
+            EntryKind::Joined => "joined",
+            EntryKind::InTouch => "in_touch",
         }
     }
 }

@@ -70,6 +70,9 @@ pub struct NodeInfo {
     /// Dead, and a live node took both its name and its address: shown with `-v` only.
     #[n(13)]
     pub replaced: bool,
+    /// What it lets other nodes do at most, where that is no more than to look.
+    #[n(14)]
+    pub accept: Option<String>,
 }
 
 /// One row of the tree, in reading order.
@@ -151,6 +154,9 @@ pub struct Lacking {
     /// The shown names of the first of them.
     #[n(1)]
     pub names: Vec<String>,
+    /// Those of the names that take no key from other nodes.
+    #[n(2)]
+    pub refusing: Option<Vec<String>>,
 }
 
 #[derive(Clone, PartialEq, Debug, Encode, Decode)]

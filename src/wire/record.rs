@@ -10,6 +10,8 @@ use std::net::IpAddr;
 
 /// An attribute: the id of the node that this one was a copy of. Gone with the next start.
 const COPY_OF: &str = "copy of";
+/// An attribute: what others may do there at most, if that is not to change anything.
+const ACCEPT: &str = "accept";
 /// An attribute: epochs and fingerprints of the herd keys that it holds, the newest first.
 const KEYS_HELD: &str = "keys";
 
@@ -80,6 +82,16 @@ impl Record {
     pub fn tell_keys(&mut self, told: Option<String>) {
         self.attributes.retain(|(key, _)| key != KEYS_HELD);
         self.attributes.extend(told.map(|keys| (KEYS_HELD.to_string(), keys)));
+    }
+
+    /// What it lets others do at most, where that is no more than to look.
+    pub fn told_accept(&self) -> Option<&str> {
+        let told = self.attributes.iter().find(|(key, _)| key == ACCEPT);
+        told.map(|(_, accept)| accept.as_str())
+    }
+
+    pub fn tell_accept(&mut self, accept: &str) {
+        self.attributes.push((ACCEPT.to_string(), accept.to_string()));
     }
 
     /// Later is greater: a newer record of one node replaces the older.

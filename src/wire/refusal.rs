@@ -42,6 +42,20 @@ pub enum Outside {
 }
 
 impl Outside {
+    /// In the order of their numbers; what is not here is `Other`.
+    const ALL: [Outside; 10] = [
+        Outside::NoKey,
+        Outside::OtherHerd,
+        Outside::OtherKey,
+        Outside::OpenHerd,
+        Outside::Revoked,
+        Outside::TokenOfOther,
+        Outside::TokenUnknown,
+        Outside::TokenUsed,
+        Outside::TokenExpired,
+        Outside::Version,
+    ];
+
     /// How the sender of this header, whose herd and epoch are not `own`, differs.
     pub fn of(header: &Header, own: (u64, u32)) -> Outside {
         match (header.herd, own.0) {
@@ -124,19 +138,8 @@ impl Outside {
     /// too short to be one.
     pub fn refusal(self, question: &Header, rest: &[u8]) -> Option<Vec<u8>> {
         let header = Header::new(Kind::Refusal, question.sender, NodeId::ANYBODY);
-        let number = match self {
-            Outside::NoKey => 0,
-            Outside::OtherHerd => 1,
-            Outside::OtherKey => 2,
-            Outside::OpenHerd => 3,
-            Outside::Revoked => 4,
-            Outside::TokenOfOther => 5,
-            Outside::TokenUnknown => 6,
-            Outside::TokenUsed => 7,
-            Outside::TokenExpired => 8,
-            Outside::Version => 9,
-            Outside::Other => u8::MAX,
-        };
+        let number = Outside::ALL.iter().position(|why| *why == self);
+        let number = number.map_or(u8::MAX, |at| at as u8);
         let echo: &Echo = rest.first_chunk()?;
         Some([&header.to_bytes()[..], echo, &[number]].concat())
     }
@@ -144,20 +147,8 @@ impl Outside {
     /// What a refusal repeats and says (its bytes after the header).
     pub fn read(rest: &[u8]) -> Option<(Echo, Outside)> {
         let (echo, rest) = rest.split_first_chunk()?;
-        let why = match rest.first()? {
-            0 => Outside::NoKey,
-            1 => Outside::OtherHerd,
-            2 => Outside::OtherKey,
-            3 => Outside::OpenHerd,
-            4 => Outside::Revoked,
-            5 => Outside::TokenOfOther,
-            6 => Outside::TokenUnknown,
-            7 => Outside::TokenUsed,
-            8 => Outside::TokenExpired,
-            9 => Outside::Version,
-            _ => Outside::Other,
-        };
-        Some((*echo, why))
+        let why = Outside::ALL.get(usize::from(*rest.first()?));
+        Some((*echo, why.copied().unwrap_or(Outside::Other)))
     }
 }
 
@@ -169,20 +160,7 @@ mod tests {
     fn refusals_go_round_and_name_nobody() {
         let question =
             Header { herd: 7, epoch: 8, ..Header::new(Kind::HelloQuestion, NodeId(1), NodeId(2)) };
-        let all = [
-            Outside::NoKey,
-            Outside::OtherHerd,
-            Outside::OtherKey,
-            Outside::OpenHerd,
-            Outside::Revoked,
-            Outside::TokenOfOther,
-            Outside::TokenUnknown,
-            Outside::TokenUsed,
-            Outside::TokenExpired,
-            Outside::Version,
-            Outside::Other,
-        ];
-        for why in all {
+        for why in Outside::ALL.into_iter().chain([Outside::Other]) {
             let bytes = why.refusal(&question, &[9; 30]).unwrap();
             let (header, rest) = Header::parse(&bytes).unwrap();
             assert_eq!(header, Header::new(Kind::Refusal, NodeId(2), NodeId::ANYBODY));

@@ -61,6 +61,16 @@ pub enum Reply {
     Findings(#[n(0)] Vec<Finding>),
 }
 
+impl Reply {
+    /// The nodes of a list; none of any other reply.
+    pub fn nodes(&self) -> &[NodeInfo] {
+        match self {
+            Reply::Nodes { nodes, .. } => nodes,
+            _ => &[],
+        }
+    }
+}
+
 /// What went wrong: a code for programs, a sentence for people that names the cause and, where
 /// there is one, the way out.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]

@@ -68,9 +68,11 @@ impl Token {
         TEXT.write(&bytes[..])
     }
 
-    /// Whether a text is meant to be one, whole or not.
+    /// Whether a text is meant to be one, whole or not, and not the name of a file.
     pub fn is_meant(text: &str) -> bool {
-        TEXT.begins(text.trim())
+        let token = text.split('@').next().unwrap_or_default().trim();
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c.is_ascii_whitespace();
+        TEXT.begins(token) && token.chars().all(fits)
     }
 
     pub fn name(&self) -> TokenName {
@@ -207,6 +209,8 @@ mod tests {
             let read: Token = text.to_lowercase().replace('-', "- \n").replacen("- \n", "-", 1)
                 .parse().unwrap();
             prop_assert_eq!((read.herd, read.secret), (herd, secret));
+            let bare: Token = text.replace('-', "").parse().unwrap();
+            prop_assert_eq!((bare.herd, bare.secret), (herd, secret));
         }
     }
 
@@ -229,6 +233,18 @@ mod tests {
         ] {
             let error = text.parse::<Token>().unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_no_file() {
+        let text = token().to_text();
+        let bare = text.replace('-', "");
+        for meant in [&text[..], &bare, "join1-ABC", "JOIN1", " join1-AB\nCD@host.name:1"] {
+            assert!(Token::is_meant(meant), "{meant}");
+        }
+        for file in ["", "join", "join1.txt", "./join1-AB", "/run/join1", "tokens/join1-ABC"] {
+            assert!(!Token::is_meant(file), "{file}");
         }
     }
 

@@ -54,6 +54,9 @@ pub struct WhyInfo {
     /// The answering node believes itself cut off since.
     #[n(16)]
     pub stale_ms: Option<u64>,
+    /// What else keeps the two apart, such as a herd key that one of them lacks.
+    #[n(17)]
+    pub note: Option<String>,
 }
 
 /// Word of a node that arrived.

@@ -3,7 +3,7 @@
 
 use crate::common::{self, DAUST, Daemon, Said, wait_until};
 use crate::{new_key, pair, start_fails, started};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -60,6 +60,10 @@ fn a_token_lets_one_machine_in() {
     let mut node3 = Daemon::prepared("node3");
     let file = node3.path("token");
     fs::write(&file, format!("{}\n", new_token(&node2))).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let sentence = start_fails(&node3, &["--join", file.to_str().unwrap()]);
+    assert!(sentence.contains("(mode 644): chmod 600 "), "{sentence}");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     for _ in 0..2 {
         let mut command = node3.command();
         node3.run(command.arg("--join").arg(&file));
@@ -69,8 +73,18 @@ fn a_token_lets_one_machine_in() {
     // Nor is a key file that was lost the end of it.
     fs::remove_file(node3.state.join("key")).unwrap();
     let mut command = node3.command();
-    node3.run(command.args(["--join", &new_token(&node1)]));
+    // On the command line it is not to be read any longer, by `ps` or whomever.
+    let (token, address) = (new_token(&node1), node1.address.to_string());
+    let bare = token.replace('-', "");
+    node3.run(command.args(["--join", &bare]));
     require_joined(&node3, &node1);
+    let arguments = fs::read(format!("/proc/{}/cmdline", node3.pid())).unwrap();
+    let arguments = String::from_utf8(arguments).unwrap();
+    assert!(arguments.contains("--join\0xxxx"), "{arguments:?}");
+    assert!(!arguments.contains(&bare[..20]) && !arguments.contains(&address), "{arguments:?}");
+    let history = node1.daust(&["history"]).out;
+    let line = " got the herd key for a join token\n";
+    assert_eq!(history.matches(line).count(), 2, "{history}");
     assert_eq!(node1.daust(&["remote", "node2", "token"]).status, 2);
 }
 
@@ -205,4 +219,43 @@ fn a_running_open_herd_is_given_a_key() {
     all[1].kill();
     fs::remove_file(all[1].state.join("key")).unwrap();
     assert!(start_fails(&all[1], &[]).contains("of a keyed herd"));
+}
+
+/// One takes no key from others: that is said before the key is made, after it, and by itself.
+#[test]
+fn who_takes_no_key_from_others_is_named_and_gets_it_by_token() {
+    let node1 = Daemon::start("node1");
+    let mut node2 = Daemon::prepared("node2");
+    let configuration = node2.path("daustd.toml");
+    fs::write(&configuration, "accept = 'read'\n").unwrap();
+    let started = |node: &mut Daemon, words: &[&str]| {
+        let mut command = node.command();
+        node.run(command.arg("-c").arg(&configuration).args(words));
+    };
+    started(&mut node2, &[]);
+    assert_eq!(node2.daust(&["remote", &node1.address.to_string(), "ping"]).out, "pong\n");
+    let said = adopted(&node1, &["--yes"], "");
+    assert_eq!(said.status, 0, "{said:?}");
+    let takes_none = "takes no key from others (accept = \"read\" in its configuration)";
+    let line = said.err.lines().find(|line| line.starts_with("node2: fingerprint ")).unwrap();
+    assert!(line.contains(takes_none) && line.contains("`daust token` here"), "{said:?}");
+    assert!(!said.err.lines().any(|l| l.starts_with("node1: ") && l.contains(takes_none)));
+    assert!(said.out.contains(&format!("; not held by node2; node2: {takes_none}")), "{said:?}");
+    let refused = wait_until("node2 to know of the key", || {
+        let said = node2.daust(&["history"]).out;
+        let line = said.lines().find(|line| line.contains(": key adopt: failed: "));
+        line.map(str::to_string).ok_or(said.clone())
+    });
+    assert!(
+        refused.contains("node node1 (") && refused.contains("`daust token` there"),
+        "{refused}"
+    );
+    let said = node2.daust(&["doctor"]);
+    let wrong = "wrong: node1 has a key for this herd, which this node did not get: ";
+    assert!(said.out.lines().any(|line| line.starts_with(wrong)), "{said:?}");
+
+    let token = new_token(&node1);
+    node2.kill();
+    started(&mut node2, &["--join", &token]);
+    require_joined(&node2, &node1);
 }

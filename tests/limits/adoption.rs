@@ -78,13 +78,45 @@ fn the_grace_of_who_has_no_key() {
     assert!(keys(&mut mesh, 1).is_empty(), "it lets others change nothing");
     assert!(pings(&mut mesh, "node2"));
     let lacking = keys(&mut mesh, 0)[0].lacking.clone().unwrap();
-    assert_eq!(lacking.names, ["node2"]);
+    assert_eq!(
+        (&lacking.names[..], lacking.refusing),
+        (&["node2".to_string()][..], Some(vec!["node2".into()]))
+    );
+    assert_eq!(mesh.list(0)[1].accept.as_deref(), Some("read"));
+    // It asks for nothing that it will not take, and says so once.
+    assert_eq!(mesh.counter(1, "herd keys not taken"), 0);
+    let number = mesh.request(1, Scope::Here, Command::History(None));
+    let lines = format!("{:?}", mesh.parts(1, number));
+    assert_eq!(lines.matches("\"key adopt\"").count(), 1, "{lines}");
+    assert!(lines.contains("accept = ") && lines.contains("`daust token` there"), "{lines}");
+    let advice = doctor(&mut mesh, 1);
+    assert!(
+        advice.contains("which this node did not get: it takes no command of rank"),
+        "{advice}"
+    );
     mesh.run_ms(5_000);
     assert_eq!(keys(&mut mesh, 0)[0].source, "adoption");
     mesh.run_ms(10_000);
     assert!(!pings(&mut mesh, "node2"));
-    let asked = mesh.counter(1, "herd keys not taken");
-    assert!((1..=2 * OPEN_GRACE_S + 10).contains(&asked), "{asked}");
+    // Each end knows that it is the key.
+    mesh.run_ms(60_000);
+    assert!(why(&mut mesh, 0, "node2").contains("none of the herd keys that are held here"));
+    assert!(why(&mut mesh, 1, "node1").contains("is in a keyed herd; this node has no key"));
+    let advice = doctor(&mut mesh, 1);
+    assert!(advice.contains("type `daust token` there"), "{advice}");
+}
+
+fn doctor(mesh: &mut Mesh, member: usize) -> String {
+    let number = mesh.request(member, Scope::Here, Command::Doctor(None));
+    format!("{:?}", mesh.parts(member, number)[0].reply)
+}
+
+fn why(mesh: &mut Mesh, member: usize, name: &str) -> String {
+    let number = mesh.request(member, Scope::Here, Command::Why(name.into()));
+    match &mesh.parts(member, number)[0].reply {
+        Reply::Why(info) => info.note.clone().unwrap_or_default(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Somebody who is a member of the open herd tells of a newer key: whether he is asked for it.

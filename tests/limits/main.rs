@@ -6,6 +6,7 @@ mod adoption;
 mod channels;
 mod crowd;
 mod hellos;
+mod journal;
 #[path = "../mesh/mod.rs"]
 mod mesh;
 mod requests;

@@ -72,12 +72,27 @@ fn a_token_lets_one_in_and_the_same_question_gets_the_same_answer() {
     assert_eq!(mesh.counter(VICTIM, "join tokens refused"), 1);
 }
 
+/// Its maker was paused: who asked meanwhile may have given up, and comes again with the same token.
+#[test]
+fn what_was_shown_while_its_maker_slept_uses_no_token_up() {
+    let mut mesh = keyed();
+    let token = asked(&mut mesh).unwrap();
+    mesh.now = mesh.now.plus_ms(5_000);
+    assert!(show(&mut mesh, &mut attempt(&token, 1), address(1, 7)).is_none());
+    mesh.run_ms(500);
+    assert!(is_let_in(show(&mut mesh, &mut attempt(&token, 2), address(1, 8))));
+    let number = mesh.request(VICTIM, Scope::Here, Command::History(None));
+    let lines = format!("{:?}", mesh.parts(VICTIM, number));
+    assert_eq!(lines.matches("kind: Joined").count(), 1, "{lines}");
+}
+
 #[test]
 fn tokens_that_wait() {
     let mut mesh = keyed();
     let tokens: Vec<Token> = (0..TOKENS).map(|_| asked(&mut mesh).unwrap()).collect();
     let (code, text) = asked(&mut mesh).unwrap_err();
     assert!(code == ErrorCode::Limit && text.contains("limit of 16 join tokens"), "{text}");
+    assert!(text.contains("ask another node"), "{text}");
     // One that was used makes room, the others are good as before.
     assert!(is_let_in(show(&mut mesh, &mut attempt(&tokens[3], 1), address(1, 7))));
     assert!(asked(&mut mesh).is_ok());

@@ -51,6 +51,7 @@ promises! {
     crash_half: crash::half, 5;
     rejoin_remembered: rejoin::remembered, 5;
     history_kept: history::kept, 10;
+    history_in_touch: history::in_touch, 10;
     doctor_way: doctor::way, 10;
     doctor_nobody_joins: doctor::nobody_joins, 5;
     rejoin_quick: rejoin::quick, 5;

@@ -30,6 +30,7 @@ const TABLES: &[&str] = &[
     "journal",
     "keys",
     "link",
+    "named",
     "outbox",
     "own",
     "pair",

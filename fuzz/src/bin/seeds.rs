@@ -120,6 +120,18 @@ fn by_hand(seeds: &mut Seeds) {
     put("state", "as-it-was", &[0, 0]);
     put("state", "cut", &[0x02, 0]);
     put("state", "bent", &[0, 0, 0, 0, 20, 0xff, 0, 0, 64, 0xff, 0, 16, 0, 1]);
+    let entry = |number: u8| {
+        let ends = [&[0; 7][..], &[number], &[0; 7], &[number]].concat();
+        let text = |text: &str| [&[0, text.len() as u8][..], text.as_bytes()].concat();
+        let texts = [text("anna"), vec![7], text("stop"), text("not by you"), vec![0, 3]].concat();
+        [&[3, 0, 0, number, 2, 0, 0, 0, 0, 0x69, 0, 0, 0, 0][..], &texts, &ends].concat()
+    };
+    let journal = [&[0, 0, 0, 0, 0, 0, 0, 9][..], &entry(1), &entry(2), &entry(1)].concat();
+    put("kept", "journal", &journal);
+    // A key for an open herd, and whom its people named.
+    let gift = [&[0, 113, 0x87, 7, 2, 0x58, 32][..], &[9; 32], &[0x80, 2, 0x82, 1, 2, 0x19, 2, 88]];
+    put("message", "adopted", &gift.concat());
+    put("message", "key-pull", &[0, 112, 0x80]);
     put("kept", "bent-peer", &[0, 0, 0, 0, 0, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 5, 1]);
     for number in 0..24 {
         // The act, and numbers that mean something to most.

@@ -57,3 +57,19 @@ pub fn kept(world: &mut World) {
         require(world, *id, victim, &[Up, Down, Back, Left, Forgotten]);
     }
 }
+
+/// Cut off for a while, once or twice: each time both ends of it are told, and nothing else of itself.
+pub fn in_touch(world: &mut World) {
+    use EntryKind::{CutOff, InTouch, Started};
+    let ids = typed_herd(world, 5);
+    world.run_ms(5_000);
+    let mut wanted = vec![Started];
+    for _ in 0..2 {
+        world.split(&ids[..1], 1);
+        world.run_ms(20_000);
+        world.heal();
+        world.require_agreement(40_000);
+        wanted.extend([CutOff, InTouch]);
+        require(world, ids[0], ids[0], &wanted);
+    }
+}
