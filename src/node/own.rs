@@ -71,6 +71,10 @@ impl Own {
             homes: Vec::new(),
             attributes: Vec::new(),
         };
+        // Of `daustd 0.1.0` the second word.
+        if let Some((_, version)) = options.program.split_once(' ') {
+            record.tell_version(version);
+        }
         record.tell_keys(identity.ring().told());
         let signed = record.sign(&identity);
         let own = Own {

@@ -157,6 +157,7 @@ fn full_info() -> NodeInfo {
         heard_by: "node2".into(),
         generation: 1 << 40,
         replaced: true,
+        ..NodeInfo::default()
     }
 }
 
