@@ -18,7 +18,7 @@ pub fn run(daemon: &mut Connection, options: &Options, screen: &mut Screen) -> R
         screen.fail("refused", "this herd has a key already: `daust key rotate` makes the next");
         return Ok(());
     }
-    let nodes = listed(daemon, options.timeout_ms)?;
+    let nodes = ask::nodes(daemon, options.timeout_ms)?;
     let is_live = |node: &&NodeInfo| matches!(node.state, State::Alive | State::Suspect);
     let (live, away): (Vec<&NodeInfo>, Vec<&NodeInfo>) = nodes.iter().partition(is_live);
     for node in &live {
@@ -49,16 +49,6 @@ fn has_key(daemon: &mut Connection, timeout_ms: u64) -> Result<bool, Error> {
     let answers = ask::collect(daemon, &Scope::Here, &Command::Keys, timeout_ms)?;
     let mut replies = answers.iter().flat_map(|answer| &answer.replies);
     Ok(replies.any(|reply| matches!(reply, Reply::Keys(keys) if !keys.is_empty())))
-}
-
-fn listed(daemon: &mut Connection, timeout_ms: u64) -> Result<Vec<NodeInfo>, Error> {
-    let answers = ask::collect(daemon, &Scope::Here, &Command::List, timeout_ms)?;
-    let replies = answers.into_iter().flat_map(|answer| answer.replies);
-    let nodes = replies.filter_map(|reply| match reply {
-        Reply::Nodes { nodes, .. } => Some(nodes),
-        _ => None,
-    });
-    Ok(nodes.flatten().collect())
 }
 
 /// The id is the fingerprint: a hash of the node's own keys.

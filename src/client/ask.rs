@@ -6,7 +6,8 @@ use crate::client::words::Asked;
 use crate::client::{Connection, Error, order, resolve};
 use crate::wire::command::{Command, Scope};
 use crate::wire::ids::NodeId;
-use crate::wire::reply::ErrorCode;
+use crate::wire::info::NodeInfo;
+use crate::wire::reply::{ErrorCode, Reply};
 use std::ops::ControlFlow;
 
 /// Asks the local node, or another one: one answer. A host name that nobody in the herd bears is
@@ -66,6 +67,17 @@ pub fn collect(
         ControlFlow::Continue(())
     })?;
     Ok(answers)
+}
+
+/// Who the local node knows, itself first.
+pub fn nodes(daemon: &mut Connection, timeout_ms: u64) -> Result<Vec<NodeInfo>, Error> {
+    let answers = collect(daemon, &Scope::Here, &Command::List, timeout_ms)?;
+    let replies = answers.into_iter().flat_map(|answer| answer.replies);
+    let nodes = replies.filter_map(|reply| match reply {
+        Reply::Nodes { nodes, .. } => Some(nodes),
+        _ => None,
+    });
+    Ok(nodes.flatten().collect())
 }
 
 fn failed(answers: &[Answer], code: ErrorCode) -> bool {

@@ -73,6 +73,9 @@ fn node(info: &NodeInfo, stale_ms: Option<u64>) -> Value {
         "generation": info.generation,
         "replaced": info.replaced,
         "stale_ms": stale_ms,
+        "port": (info.port > 0).then_some(info.port),
+        "version": text(&info.version),
+        "started_unix_s": (info.started_unix_s > 0).then_some(info.started_unix_s),
     })
 }
 
@@ -144,6 +147,18 @@ pub fn new_key(secret: &str, fingerprint: &str, source: &str) -> String {
 /// What `daust key add` took.
 pub fn added_key(fingerprint: &str, source: &str) -> String {
     let object = json!({ "type": "added_key", "fingerprint": fingerprint, "source": source });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
+}
+
+/// What became of one host of `daust add` (`added`) or `daust remove` (`removed`).
+pub fn host_line(kind: &str, host: &str, name: &str, of: Option<NodeId>, changed: bool) -> String {
+    let object = json!({
+        "type": kind,
+        "host": host,
+        "name": text(name),
+        "id": of.map(|id| id.to_string()),
+        "changed": changed,
+    });
     line(&merge(object, json!({ "from": null, "from_id": null })))
 }
 
@@ -314,7 +329,8 @@ mod tests {
         let expected = [
             "elapsed_us from from_id type",
             "from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
-             public_ip reason replaced route rtt_us stale_ms state type",
+             port public_ip reason replaced route rtt_us stale_ms started_unix_s state type \
+             version",
             "depth from from_id homes id name rtt_us state type",
             "address from from_id id name rtt_us type",
             "from from_id type",

@@ -7,11 +7,13 @@
 
 pub mod answers;
 pub mod ask;
+pub mod inventory;
 pub mod json;
-mod order;
+pub mod order;
 pub mod path;
 pub mod render;
 mod resolve;
+pub mod table;
 pub mod verbs;
 mod why;
 pub mod words;
