@@ -180,6 +180,53 @@ fn a_keyed_herd_hands_its_key_over() {
     assert_eq!(fingerprint(&world.target), fingerprint(&world.home));
 }
 
+/// Stands for systemd: writes down what it is asked, and starts the unit's program as its user.
+const PLAYED: &str = "userdel daust 2>/dev/null; groupdel daust 2>/dev/null
+mkdir -p /run/systemd/system && cat >/usr/local/bin/systemctl <<'END'
+#!/bin/sh
+echo $* >>/run/asked
+halt() { /usr/local/bin/daust stop; while pidof daustd; do sleep 0.1; done; }
+case $1 in
+restart)
+    halt
+    install -d -o daust -g daust /run/daust
+    export DAUST_SOCKET=/run/daust/daust.sock DAUST_STATE_DIR=/var/lib/daust
+    exec setpriv --reuid daust --regid daust --init-groups /usr/local/sbin/daustd -d ;;
+stop | disable) halt ;;
+esac >/dev/null 2>&1
+exit 0
+END
+chmod 755 /usr/local/bin/systemctl";
+
+#[test]
+fn where_systemd_runs_it_gets_a_unit_and_its_user() {
+    if !may() {
+        return;
+    }
+    let world = World::new();
+    world.target.must(PLAYED);
+    world.home.must("daust key new");
+    world.home.start("");
+    let said = world.daust("add box");
+    assert_eq!(said.out, "box: target is a member now\n", "{said:#?}");
+    let unit = world.target.must("grep -e ^ExecStart -e ^User /etc/systemd/system/daustd.service");
+    assert_eq!(unit, "ExecStart=/usr/local/sbin/daustd\nUser=daust\n");
+    assert_eq!(world.target.must("stat -c '%U %a' /var/lib/daust/key"), "daust 600\n");
+    let asked = world.target.must("grep -v list-units /run/asked");
+    let expected = ["daemon-reload", "enable daustd.service", "restart daustd.service"];
+    assert_eq!(asked.lines().collect::<Vec<_>>(), expected);
+    let said = world.daust("add box");
+    assert!(said.out.ends_with("nothing is changed\n"), "{said:#?}");
+
+    world.target.must("rm /run/asked");
+    let said = world.daust("remove box");
+    assert_eq!(said.out, "box: target is removed and forgotten\n", "{said:#?}");
+    let asked = world.target.must("grep -v list-units /run/asked");
+    assert_eq!(asked, "disable --now daustd.service\ndaemon-reload\n");
+    world.wait_nothing_there();
+    assert_ne!(world.target.run("id daust").status, 0);
+}
+
 #[test]
 fn without_root_it_goes_below_the_home_directory() {
     if !may() {

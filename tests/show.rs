@@ -31,6 +31,18 @@ fn what_was_known_is_shown_without_a_daemon() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(said.out.lines().skip(1).all(|line| line.contains(version)), "{said:#?}");
 
+    let said = daust(&one, &["inventory", "--ssh"]);
+    let expected = format!("Host one\n    HostName {at_one}\nHost two\n    HostName {at_two}\n");
+    assert_eq!((said.status, said.out), (0, expected));
+    let said = daust(&one, &["list", "--at", "0s"]);
+    assert!(said.out.starts_with("two: alive since 20") && said.status == 0, "{said:#?}");
+    let said = daust(&one, &["list", "--at", "2000-01-01"]);
+    assert!(said.status == 1 && said.err.contains("does not reach back so far: 20"), "{said:#?}");
+    let said = daust(&one, &["list", "--at", "yesterday"]);
+    assert!(said.status == 2 && said.err.contains("an age such as 90s"), "{said:#?}");
+    let said = daust(&one, &["watch", "--kind", "gone"]);
+    assert!(said.status == 2 && said.err.contains("one of up, suspect, down"), "{said:#?}");
+
     one.wait_kept(&two);
     one.kill();
     let said = daust(&one, &["show"]);

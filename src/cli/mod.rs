@@ -11,22 +11,21 @@ mod help;
 mod inventory;
 mod key;
 mod options;
+mod past;
 mod programs;
 mod screen;
 mod show;
 mod startup;
+mod watch;
 
-use crate::client::answers::Answer;
 use crate::client::words::{self, Asked};
 use crate::client::{Connection, Error, ask, json, path};
 use crate::wire::command::{Command, Scope};
-use crate::wire::reply::ErrorCode;
 use options::{Options, Request};
 use screen::Screen;
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// All asked nodes answered well.
 const WELL: i32 = 0;
@@ -108,11 +107,16 @@ fn wrong_words(screen: &mut Screen, why: &str) -> i32 {
 }
 
 fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
+    if asked.command == Command::List
+        && let Some(text) = &options.at
+    {
+        return past::run(asked, text, options, screen);
+    }
     screen.table = asked.verb.word == "show";
     let path = options.socket.clone().map_or_else(path::socket, Ok);
     let outcome = path.and_then(|path| Connection::open(&path)).and_then(|mut daemon| {
         match (&asked.command, &asked.scope) {
-            (Command::Watch, _) => watch(&mut daemon, options.timeout_ms, screen),
+            (Command::Watch, _) => watch::run(&mut daemon, options, screen),
             (Command::Adopt(_), _) => adopt::run(&mut daemon, options, screen),
             (_, Scope::All) => ask_all(&mut daemon, asked, options, screen),
             (Command::Doctor(None), Scope::Here) => doctor::of_daemon(&mut daemon, asked, screen),
@@ -153,34 +157,6 @@ fn no_daemon(screen: &mut Screen, error: &Error) -> i32 {
         screen.tell(&detail);
     }
     NO_DAEMON
-}
-
-/// Prints events until the daemon goes away, or for as long as `-t` says; an interrupt ends the
-/// process the usual way.
-fn watch(daemon: &mut Connection, timeout_ms: u64, screen: &mut Screen) -> Result<(), Error> {
-    let number = daemon.subscribe()?;
-    let wait = Duration::from_millis(timeout_ms);
-    let end = (timeout_ms > 0).then(|| Instant::now() + wait);
-    while screen.is_open() {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) {
-            break;
-        }
-        let Some(part) = daemon.next(left)? else { continue };
-        if part.number != number {
-            continue;
-        }
-        let (node, id, replies) = (part.node, part.id, vec![part.reply]);
-        let answer = Answer { node, id, replies, elapsed_us: 0 };
-        if answer.failures().any(|failure| failure.code == ErrorCode::Stopping) {
-            return Err(Error::Gone);
-        }
-        screen.answer(&Scope::Here, &answer);
-        if part.done {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Asks everybody. On a terminal each answer is shown as it arrives; otherwise all at the end, so

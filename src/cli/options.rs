@@ -1,6 +1,8 @@
 //! The options of `daust`; they may stand anywhere before `--`.
 
+use crate::cli::watch::KINDS;
 use crate::client::inventory::Kind;
+use crate::wire::info::EventKind;
 use crate::wire::limits::ANSWER_MAX_MS;
 use getopts::ParsingStyle;
 use std::path::PathBuf;
@@ -36,6 +38,11 @@ pub struct Options {
     pub builds: Option<PathBuf>,
     /// `inventory`: for whom.
     pub inventory: Vec<Kind>,
+    /// `watch`: these nodes and kinds alone, if any are named.
+    pub nodes: Vec<String>,
+    pub kinds: Vec<EventKind>,
+    /// `list`: not now, but then.
+    pub at: Option<String>,
 }
 
 const INVENTORIES: [(&str, Kind, &str); 3] = [
@@ -56,6 +63,9 @@ pub fn table() -> getopts::Options {
     table.optflag("", "boot", "with `startup`: start daustd at each boot");
     table.optflag("", "user", "with `add`, `remove`: below the home directory, without root");
     table.optopt("", "builds", "with `add`: programs for other machines, DIR/ARCH/daustd", "DIR");
+    table.optmulti("", "node", "with `watch`: what is about this node (repeatable)", "NODE");
+    table.optmulti("", "kind", "with `watch`: up, suspect, down, left, route, stale", "KIND");
+    table.optopt("", "at", "with `list`: who was there then (a time, or an age as 10m)", "TIME");
     for (name, _, help) in INVENTORIES {
         table.optflag("", name, help);
     }
@@ -86,11 +96,20 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
         user: matches.opt_present("user"),
         builds: matches.opt_str("builds").map(PathBuf::from),
         inventory: inventories(&matches),
+        nodes: matches.opt_strs("node"),
+        kinds: matches.opt_strs("kind").iter().map(|word| kind(word)).collect::<Result<_, _>>()?,
+        at: matches.opt_str("at"),
     };
     if matches.free.is_empty() && verbatim.is_empty() {
         return Ok(Request::Nothing(options));
     }
     Ok(Request::Ask { options, words: matches.free, verbatim })
+}
+
+fn kind(word: &str) -> Result<EventKind, String> {
+    let kind = KINDS.into_iter().find(|kind| kind.word() == word);
+    let words = KINDS.map(EventKind::word).join(", ");
+    kind.ok_or(format!("--kind wants one of {words}, not `{word}`"))
 }
 
 fn inventories(matches: &getopts::Matches) -> Vec<Kind> {

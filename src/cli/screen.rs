@@ -14,7 +14,8 @@ use crate::wire::reply::Reply;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-fn unix_s() -> u64 {
+/// Seconds since the epoch.
+pub fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -2,6 +2,7 @@
 //! written down in daust(1); what is not known or empty is null.
 
 use crate::client::answers::Answer;
+use crate::client::past::Then;
 use crate::client::render::escape;
 use crate::wire::finding::Finding;
 use crate::wire::history::Entry;
@@ -158,6 +159,20 @@ pub fn host_line(kind: &str, host: &str, name: &str, of: Option<NodeId>, changed
         "name": text(name),
         "id": of.map(|id| id.to_string()),
         "changed": changed,
+    });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
+}
+
+/// A node of `list --at`.
+pub fn then_line(then: &Then) -> String {
+    let object = json!({
+        "type": "then",
+        "name": then.name,
+        "id": id(then.id),
+        "state": then.state,
+        "since": utc(then.since_unix_s),
+        "since_unix_s": then.since_unix_s,
+        "reason": text(&then.reason),
     });
     line(&merge(object, json!({ "from": null, "from_id": null })))
 }

@@ -10,6 +10,7 @@ pub mod ask;
 pub mod inventory;
 pub mod json;
 pub mod order;
+pub mod past;
 pub mod path;
 pub mod render;
 mod resolve;

@@ -16,7 +16,7 @@ pub fn sort_nodes(nodes: &mut [NodeInfo]) {
 
 /// Text and the number after it, again and again. A number without its leading zeros is ordered
 /// by its length, then by its digits, so that none is too large.
-fn natural(name: &str) -> Vec<(String, usize, String)> {
+pub fn natural(name: &str) -> Vec<(String, usize, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {

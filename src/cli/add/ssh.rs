@@ -60,8 +60,13 @@ impl Session {
         self.input.as_mut().is_some_and(|input| said(input).is_ok())
     }
 
-    /// Ends it, and says why it may have failed: never an empty sentence.
-    pub fn why(mut self) -> String {
+    /// Ends it, and says why it failed: never an empty sentence.
+    pub fn why(self) -> String {
+        self.complaint().unwrap_or_else(|| "the connection broke".to_string())
+    }
+
+    /// Ends it, and gives the last that was complained of.
+    pub fn complaint(mut self) -> Option<String> {
         self.input = None;
         let status = self.child.wait();
         let said = self.complaints.take().and_then(|thread| thread.join().ok());
@@ -69,10 +74,7 @@ impl Session {
         let by_ssh = status.is_ok_and(|status| status.code() == Some(255));
         let known = by_ssh.then(|| explain(&said, &self.host)).flatten();
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-        known.unwrap_or_else(|| match last {
-            Some(line) => escape(line),
-            None => "the connection broke".to_string(),
-        })
+        known.or_else(|| last.map(escape))
     }
 }
 

@@ -213,7 +213,8 @@ impl Put<'_> {
     }
 
     fn failed(&self, why: &str, session: Session) -> String {
-        format!("{}: {} ({})", self.step, escape(why), session.why())
+        let cause = session.complaint().map(|cause| format!(" ({cause})")).unwrap_or_default();
+        format!("{}: {}{cause}", self.step, escape(why))
     }
 
     /// Name and contents of what is to be copied.
