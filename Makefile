@@ -124,6 +124,8 @@ fmt:
 # From, below DESTDIR, mode or link: one line a file, for install and uninstall alike.
 define installed
 $(built)/daust|$(bindir)/daust|755
+daust|$(bindir)/herd|link
+daust|$(bindir)/daustify|link
 $(built)/daustd|$(sbindir)/daustd|755
 $(library)|$(libdir)/$(notdir $(library))|755
 $(notdir $(library))|$(libdir)/$(soname)|link
@@ -135,6 +137,7 @@ man/daust.1|$(mandir)/man1/daust.1|644
 man/daustd.8|$(mandir)/man8/daustd.8|644
 man/herd.7|$(mandir)/man7/herd.7|644
 completions/daust.bash|$(datarootdir)/bash-completion/completions/daust|644
+daust|$(datarootdir)/bash-completion/completions/herd|link
 completions/_daust|$(datarootdir)/zsh/site-functions/_daust|644
 endef
 export installed

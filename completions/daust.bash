@@ -19,10 +19,16 @@ _daust_offer() {
 
 _daust() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local options='-j --json -t --timeout -s --socket -v --verbose -V --version -y --yes -h --help'
-    local words='remote all ping list trace watch doctor why history version key token forget stop'
+    local options='-j --json -t --timeout -s --socket -v --verbose -V --version -y --yes
+        --boot --user --builds --ssh --ansible --prometheus --node --kind --at -h --help'
+    local words='remote all ping list show trace watch doctor why history version key token forget
+        stop startup add remove inventory'
     COMPREPLY=()
     case $before in
+        --node) _daust_offer "$typed" < <(_daust_nodes) ;;
+        --kind) COMPREPLY=($(compgen -W 'up suspect down left route stale' -- "$typed")) ;;
+        --at) ;;
+        --builds) COMPREPLY=($(compgen -d -- "$typed")) ;;
         -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
         -t | --timeout) ;;
         remote | forget | revoke | history | why | doctor) _daust_offer "$typed" < <(_daust_nodes) ;;
@@ -41,7 +47,7 @@ _daust() {
 _daustd() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='-d --daemon -n --name -i --iface -b --bind -P --port -k --keynode
-        -p --publicface -e --deadend --open-public --key-file --join --no-sandbox -l --logfile
+        -p --publicface -e --deadend --open-public --key-file --join --no-sandbox --remembered -l --logfile
         -S --state-dir -s --socket -c --config -v --verbose -V --version -h --help'
     COMPREPLY=()
     case $before in
@@ -55,5 +61,5 @@ _daustd() {
     esac
 }
 
-complete -F _daust daust
+complete -F _daust daust herd
 complete -F _daustd daustd

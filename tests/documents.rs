@@ -133,7 +133,7 @@ fn completed(line: &[&str]) -> String {
 #[test]
 fn bash_offers_words_and_nodes() {
     assert_eq!(completed(&["l"]), "list|");
-    assert_eq!(completed(&["list", "r"]), "remote|");
+    assert_eq!(completed(&["list", "r"]), "remote|remove|");
     assert_eq!(completed(&["--ver"]), "--verbose|--version|");
     assert_eq!(completed(&["remote", ""]), r"node1|vm\ 4|vm\ 10|");
     assert_eq!(completed(&["remote", r"vm\ 1"]), r"vm\ 10|");

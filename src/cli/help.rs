@@ -1,7 +1,7 @@
 //! The usage and the help, made from the table of verbs and the table of options.
 
 use crate::cli::options;
-use crate::client::verbs::{VERBS, Verb};
+use crate::client::verbs::{LOCAL, VERBS, Verb};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::command::Rank;
 
@@ -12,6 +12,8 @@ Examples:
     daust list                       all nodes, and when each was last heard
     daust remote 192.168.1.3 ping    ask another node; if it is new, meet it
     daust all list                   ask every node what it sees
+    herd                             start the local node, if need be, and show it
+    herd add me@192.168.1.4          put a node on another machine, by ssh
 ";
 
 const WORDS: &str = "\
@@ -21,7 +23,8 @@ address:port; words after -- are never options, `remote` or `all`.
 
 /// What follows wrong words.
 pub fn usage() -> String {
-    let words: Vec<&str> = VERBS.iter().map(|verb| verb.word).collect();
+    let local = LOCAL.iter().map(|local| local.word);
+    let words: Vec<&str> = VERBS.iter().map(|verb| verb.word).chain(local).collect();
     format!("{SYNOPSIS}\nVerbs: {}. `daust -h` says more.", words.join(", "))
 }
 
@@ -32,6 +35,11 @@ pub fn full() -> String {
     text += &verbs(Rank::Read);
     text += "\nVerbs that change something:\n";
     text += &verbs(Rank::Operate);
+    text += "\nWhat daust does by itself:\n";
+    let local = LOCAL
+        .iter()
+        .map(|local| format!("    {} {}\n        {}\n", local.word, local.arguments, local.help));
+    text.extend(local);
     format!("{text}\n{WORDS}\n{EXAMPLES}")
 }
 

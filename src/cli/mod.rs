@@ -3,22 +3,29 @@
 //! Asking and rendering are [`client`](crate::client)'s; here is only what a person needs:
 //! options, help, what is shown when.
 
+mod add;
 mod adopt;
+mod daustify;
 mod doctor;
 mod help;
+mod inventory;
 mod key;
 mod options;
+mod past;
+mod programs;
 mod screen;
+mod show;
+mod startup;
+mod watch;
 
-use crate::client::answers::Answer;
 use crate::client::words::{self, Asked};
 use crate::client::{Connection, Error, ask, json, path};
 use crate::wire::command::{Command, Scope};
-use crate::wire::reply::ErrorCode;
 use options::{Options, Request};
 use screen::Screen;
+use std::ffi::OsStr;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 /// All asked nodes answered well.
 const WELL: i32 = 0;
@@ -36,10 +43,16 @@ const NEXT_TO_A_TOKEN: &str = "It lets one machine in, within ten minutes. Type 
 
 /// Runs the command line; gives the exit status.
 pub fn main(arguments: Vec<String>) -> i32 {
-    run(arguments.get(1..).unwrap_or_default(), &mut Screen::standard())
+    let typed = arguments.first().map(Path::new).and_then(Path::file_name);
+    let words = arguments.get(1..).unwrap_or_default();
+    if typed == Some(OsStr::new("daustify")) {
+        return daustify::main(words);
+    }
+    run(words, typed == Some(OsStr::new("herd")), &mut Screen::standard())
 }
 
-fn run(arguments: &[String], screen: &mut Screen) -> i32 {
+/// `herd` is a further name of `daust`, with a meaning of its own where no word follows.
+fn run(arguments: &[String], is_herd: bool, screen: &mut Screen) -> i32 {
     let request = match options::parse(arguments) {
         Ok(request) => request,
         Err(why) => return wrong_words(screen, &why),
@@ -47,14 +60,19 @@ fn run(arguments: &[String], screen: &mut Screen) -> i32 {
     match request {
         Request::Help => print(screen, &help::full()),
         Request::Version => print(screen, &help::version()),
-        Request::Nothing => {
+        Request::Nothing(options) if is_herd => {
+            screen.json = options.json;
+            screen.verbose = options.verbose;
+            startup::run(&[], &options, screen)
+        }
+        Request::Nothing(_) => {
             screen.tell(help::full().trim_end());
             WRONG_WORDS
         }
         Request::Ask { options, words, verbatim } => {
             screen.json = options.json;
             screen.verbose = options.verbose;
-            if let Some(status) = key::run(&[&words[..], &verbatim].concat(), screen) {
+            if let Some(status) = local(&[&words[..], &verbatim].concat(), &options, screen) {
                 return status;
             }
             match words::parse(&words, &verbatim) {
@@ -62,6 +80,18 @@ fn run(arguments: &[String], screen: &mut Screen) -> i32 {
                 Err(why) => wrong_words(screen, &why),
             }
         }
+    }
+}
+
+/// What no daemon is asked for; None: what the words say is for one.
+fn local(words: &[String], options: &Options, screen: &mut Screen) -> Option<i32> {
+    match words.first()?.as_str() {
+        "key" => key::run(words, screen),
+        "add" => Some(add::add(&words[1..], options, screen)),
+        "remove" => Some(add::remove(&words[1..], options, screen)),
+        "inventory" => Some(inventory::run(&words[1..], options, screen)),
+        "startup" => Some(startup::run(&words[1..], options, screen)),
+        _ => None,
     }
 }
 
@@ -77,11 +107,17 @@ fn wrong_words(screen: &mut Screen, why: &str) -> i32 {
 }
 
 fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
+    if asked.command == Command::List
+        && let Some(text) = &options.at
+    {
+        return past::run(asked, text, options, screen);
+    }
+    screen.table = asked.verb.word == "show";
     let path = options.socket.clone().map_or_else(path::socket, Ok);
     let examines = matches!(asked.command, Command::Doctor(_)) && asked.scope == Scope::Here;
     let outcome = path.and_then(|path| Connection::open(&path)).and_then(|mut daemon| {
         match (&asked.command, &asked.scope) {
-            (Command::Watch, _) => watch(&mut daemon, options.timeout_ms, screen),
+            (Command::Watch, _) => watch::run(&mut daemon, options, screen),
             (Command::Adopt(_), _) => adopt::run(&mut daemon, options, screen),
             (_, Scope::All) => ask_all(&mut daemon, asked, options, screen),
             _ if examines => doctor::run(&mut daemon, asked, options.timeout_ms, screen),
@@ -94,6 +130,9 @@ fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
         Err(error) if examines && doctor::is_about_daemon(&error) => {
             doctor::without_daemon(&error, screen);
             screen.status()
+        }
+        Err(error @ Error::NotRunning(_)) if screen.table && asked.scope == Scope::Here => {
+            show::without_daemon(&error, screen)
         }
         Ok(()) => {
             let status = screen.status();
@@ -118,34 +157,6 @@ fn no_daemon(screen: &mut Screen, error: &Error) -> i32 {
         screen.tell(&detail);
     }
     NO_DAEMON
-}
-
-/// Prints events until the daemon goes away, or for as long as `-t` says; an interrupt ends the
-/// process the usual way.
-fn watch(daemon: &mut Connection, timeout_ms: u64, screen: &mut Screen) -> Result<(), Error> {
-    let number = daemon.subscribe()?;
-    let wait = Duration::from_millis(timeout_ms);
-    let end = (timeout_ms > 0).then(|| Instant::now() + wait);
-    while screen.is_open() {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) {
-            break;
-        }
-        let Some(part) = daemon.next(left)? else { continue };
-        if part.number != number {
-            continue;
-        }
-        let (node, id, replies) = (part.node, part.id, vec![part.reply]);
-        let answer = Answer { node, id, replies, elapsed_us: 0 };
-        if answer.failures().any(|failure| failure.code == ErrorCode::Stopping) {
-            return Err(Error::Gone);
-        }
-        screen.answer(&Scope::Here, &answer);
-        if part.done {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Asks everybody. On a terminal each answer is shown as it arrives; otherwise all at the end, so

@@ -1,5 +1,8 @@
 //! The options of `daust`; they may stand anywhere before `--`.
 
+use crate::cli::watch::KINDS;
+use crate::client::inventory::Kind;
+use crate::wire::info::EventKind;
 use crate::wire::limits::ANSWER_MAX_MS;
 use getopts::ParsingStyle;
 use std::path::PathBuf;
@@ -9,7 +12,7 @@ pub enum Request {
     Help,
     Version,
     /// Neither words nor such an option.
-    Nothing,
+    Nothing(Options),
     Ask {
         options: Options,
         words: Vec<String>,
@@ -27,7 +30,26 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// Answers what would be asked.
     pub yes: bool,
+    /// `startup`: at each boot as well.
+    pub boot: bool,
+    /// `add`, `remove`: below the home directory there, without root.
+    pub user: bool,
+    /// `add`: DIR/ARCHITECTURE/{daust,daustd} for machines of another kind.
+    pub builds: Option<PathBuf>,
+    /// `inventory`: for whom.
+    pub inventory: Vec<Kind>,
+    /// `watch`: these nodes and kinds alone, if any are named.
+    pub nodes: Vec<String>,
+    pub kinds: Vec<EventKind>,
+    /// `list`: not now, but then.
+    pub at: Option<String>,
 }
+
+const INVENTORIES: [(&str, Kind, &str); 3] = [
+    ("ssh", Kind::Ssh, "with `inventory`: a configuration of ssh"),
+    ("ansible", Kind::Ansible, "with `inventory`: one of Ansible, in JSON"),
+    ("prometheus", Kind::Prometheus, "with `inventory`: targets of Prometheus, in JSON"),
+];
 
 /// The table of options, for parsing and for the help.
 pub fn table() -> getopts::Options {
@@ -38,6 +60,15 @@ pub fn table() -> getopts::Options {
     table.optopt("s", "socket", "ask the daustd that listens there", "PATH");
     table.optflagmulti("v", "verbose", "show round trips, routes, reasons and ids as well");
     table.optflag("y", "yes", "do not ask before `key adopt`");
+    table.optflag("", "boot", "with `startup`: start daustd at each boot");
+    table.optflag("", "user", "with `add`, `remove`: below the home directory, without root");
+    table.optopt("", "builds", "with `add`: programs for other machines, DIR/ARCH/daustd", "DIR");
+    table.optmulti("", "node", "with `watch`: what is about this node (repeatable)", "NODE");
+    table.optmulti("", "kind", "with `watch`: up, suspect, down, left, route, stale", "KIND");
+    table.optopt("", "at", "with `list`: who was there then (a time, or an age as 10m)", "TIME");
+    for (name, _, help) in INVENTORIES {
+        table.optflag("", name, help);
+    }
     table.optflag("V", "version", "print the version and exit");
     table.optflag("h", "help", "print this help and exit");
     table
@@ -61,11 +92,29 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
         timeout_ms: matches.opt_str("t").map_or(Ok(0), |text| timeout_ms(&text))?,
         socket: matches.opt_str("s").map(PathBuf::from),
         yes: matches.opt_present("y"),
+        boot: matches.opt_present("boot"),
+        user: matches.opt_present("user"),
+        builds: matches.opt_str("builds").map(PathBuf::from),
+        inventory: inventories(&matches),
+        nodes: matches.opt_strs("node"),
+        kinds: matches.opt_strs("kind").iter().map(|word| kind(word)).collect::<Result<_, _>>()?,
+        at: matches.opt_str("at"),
     };
     if matches.free.is_empty() && verbatim.is_empty() {
-        return Ok(Request::Nothing);
+        return Ok(Request::Nothing(options));
     }
     Ok(Request::Ask { options, words: matches.free, verbatim })
+}
+
+fn kind(word: &str) -> Result<EventKind, String> {
+    let kind = KINDS.into_iter().find(|kind| kind.word() == word);
+    let words = KINDS.map(EventKind::word).join(", ");
+    kind.ok_or(format!("--kind wants one of {words}, not `{word}`"))
+}
+
+fn inventories(matches: &getopts::Matches) -> Vec<Kind> {
+    let named = INVENTORIES.iter().filter(|(name, ..)| matches.opt_present(name));
+    named.map(|(_, kind, _)| *kind).collect()
 }
 
 /// Seconds with or without a fraction, at least a millisecond, at most the limit.
@@ -117,7 +166,7 @@ mod tests {
         assert!(matches!(read("ping -h"), Ok(Request::Help)));
         assert!(matches!(read("--version nonsense"), Ok(Request::Version)));
         for nothing in ["", "-v", "--"] {
-            assert!(matches!(read(nothing), Ok(Request::Nothing)), "{nothing}");
+            assert!(matches!(read(nothing), Ok(Request::Nothing(_))), "{nothing}");
         }
     }
 

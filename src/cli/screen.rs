@@ -6,10 +6,18 @@
 
 use crate::cli::{FAILED, WELL};
 use crate::client::answers::Answer;
-use crate::client::{json, render};
+use crate::client::{json, render, table};
 use crate::wire::command::Scope;
 use crate::wire::finding::{Finding, Verdict};
+use crate::wire::info::NodeInfo;
+use crate::wire::reply::Reply;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since the epoch.
+pub fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 pub struct Screen {
     out: Box<dyn Write>,
@@ -18,6 +26,8 @@ pub struct Screen {
     pub terminal: bool,
     pub json: bool,
     pub verbose: bool,
+    /// Nodes are shown as a table.
+    pub table: bool,
     failed: bool,
     open: bool,
     blocks: usize,
@@ -30,8 +40,8 @@ impl Screen {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, terminal: bool) -> Screen {
-        let (json, verbose, failed, open, blocks) = (false, false, false, true, 0);
-        Screen { out, err, terminal, json, verbose, failed, open, blocks }
+        let (json, verbose, table, failed, open, blocks) = (false, false, false, false, true, 0);
+        Screen { out, err, terminal, json, verbose, table, failed, open, blocks }
     }
 
     /// False once nobody reads standard output any more.
@@ -81,18 +91,14 @@ impl Screen {
 
     /// One node's answer to a question for one node.
     pub fn answer(&mut self, scope: &Scope, answer: &Answer) {
-        let text = if self.json {
-            json::lines(answer, self.verbose)
-        } else {
-            render::text(answer, self.verbose)
-        };
+        let text = self.text(answer);
         self.result(&text);
         self.complain(scope, answer);
     }
 
     /// One node's answer to a question for all: a block with a heading, if there is anything in it.
     pub fn block(&mut self, answer: &Answer) {
-        let text = render::text(answer, self.verbose);
+        let text = self.text(answer);
         if self.json || text.is_empty() {
             return self.answer(&Scope::All, answer);
         }
@@ -100,6 +106,23 @@ impl Screen {
         self.blocks += 1;
         self.result(&format!("{divider}{}{text}", render::heading(answer)));
         self.complain(&Scope::All, answer);
+    }
+
+    fn text(&self, answer: &Answer) -> String {
+        if self.json {
+            return json::lines(answer, self.verbose);
+        }
+        if !self.table {
+            return render::text(answer, self.verbose);
+        }
+        let nodes = answer.replies.iter().flat_map(|reply| match reply {
+            Reply::Nodes { nodes, .. } => nodes.as_slice(),
+            _ => &[],
+        });
+        let shown = nodes.filter(|node| self.verbose || !node.replaced).cloned();
+        let shown: Vec<NodeInfo> = shown.collect();
+        let width = self.terminal.then(|| console::Term::stdout().size().1);
+        if shown.is_empty() { String::new() } else { table::text(&shown, width, unix_s()) }
     }
 
     fn complain(&mut self, scope: &Scope, answer: &Answer) {

@@ -2,6 +2,7 @@
 //! written down in daust(1); what is not known or empty is null.
 
 use crate::client::answers::Answer;
+use crate::client::past::Then;
 use crate::client::render::escape;
 use crate::wire::finding::Finding;
 use crate::wire::history::Entry;
@@ -74,6 +75,9 @@ fn node(info: &NodeInfo, stale_ms: Option<u64>) -> Value {
         "replaced": info.replaced,
         "accept": info.accept,
         "stale_ms": stale_ms,
+        "port": (info.port > 0).then_some(info.port),
+        "version": text(&info.version),
+        "started_unix_s": (info.started_unix_s > 0).then_some(info.started_unix_s),
     })
 }
 
@@ -146,6 +150,32 @@ pub fn new_key(secret: &str, fingerprint: &str, source: &str) -> String {
 /// What `daust key add` took.
 pub fn added_key(fingerprint: &str, source: &str) -> String {
     let object = json!({ "type": "added_key", "fingerprint": fingerprint, "source": source });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
+}
+
+/// What became of one host of `daust add` (`added`) or `daust remove` (`removed`).
+pub fn host_line(kind: &str, host: &str, name: &str, of: Option<NodeId>, changed: bool) -> String {
+    let object = json!({
+        "type": kind,
+        "host": host,
+        "name": text(name),
+        "id": of.map(|id| id.to_string()),
+        "changed": changed,
+    });
+    line(&merge(object, json!({ "from": null, "from_id": null })))
+}
+
+/// A node of `list --at`.
+pub fn then_line(then: &Then) -> String {
+    let object = json!({
+        "type": "then",
+        "name": then.name,
+        "id": id(then.id),
+        "state": then.state,
+        "since": utc(then.since_unix_s),
+        "since_unix_s": then.since_unix_s,
+        "reason": text(&then.reason),
+    });
     line(&merge(object, json!({ "from": null, "from_id": null })))
 }
 
@@ -317,7 +347,8 @@ mod tests {
         let expected = [
             "elapsed_us from from_id type",
             "accept from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
-             public_ip reason replaced route rtt_us stale_ms state type",
+             port public_ip reason replaced route rtt_us stale_ms started_unix_s state type \
+             version",
             "depth from from_id homes id name rtt_us state type",
             "address from from_id id name rtt_us type",
             "from from_id type",

@@ -7,11 +7,14 @@
 
 pub mod answers;
 pub mod ask;
+pub mod inventory;
 pub mod json;
-mod order;
+pub mod order;
+pub mod past;
 pub mod path;
 pub mod render;
 mod resolve;
+pub mod table;
 pub mod verbs;
 mod why;
 pub mod words;

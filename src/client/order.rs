@@ -2,15 +2,21 @@
 
 use crate::client::answers::Answer;
 use crate::wire::ids::NodeId;
+use crate::wire::info::NodeInfo;
 
 /// The local node first, then by name, numbers in names by their value (vm 2 before vm 10).
 pub fn sort(answers: &mut [Answer], local: NodeId) {
     answers.sort_by_cached_key(|answer| (answer.id != local, natural(&answer.node), answer.id));
 }
 
+/// Nodes that no node has put in order.
+pub fn sort_nodes(nodes: &mut [NodeInfo]) {
+    nodes.sort_by_cached_key(|node| (natural(&node.name), node.id));
+}
+
 /// Text and the number after it, again and again. A number without its leading zeros is ordered
 /// by its length, then by its digits, so that none is too large.
-fn natural(name: &str) -> Vec<(String, usize, String)> {
+pub fn natural(name: &str) -> Vec<(String, usize, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {

@@ -75,6 +75,14 @@ pub static VERBS: &[Verb] = &[
         command: |_| Command::List,
     },
     Verb {
+        word: "show",
+        argument: Argument::None,
+        all: All::Everybody,
+        remote: true,
+        help: "show the known nodes as a table, also while daustd does not run",
+        command: |_| Command::List,
+    },
+    Verb {
         word: "trace",
         argument: Argument::Optional("all | NODE"),
         all: All::Instead(Command::TraceAll),
@@ -185,6 +193,44 @@ pub static VERBS: &[Verb] = &[
         remote: true,
         help: "end a node's daustd",
         command: |_| Command::Stop,
+    },
+];
+
+/// What a program does by itself, without a daemon or before there is one.
+#[derive(Debug)]
+pub struct Local {
+    pub word: &'static str,
+    pub arguments: &'static str,
+    pub help: &'static str,
+}
+
+/// All of them, as the help shows them.
+pub static LOCAL: &[Local] = &[
+    Local {
+        word: "startup",
+        arguments: "[--boot]",
+        help: "start the local daustd if it does not run; --boot: at each boot",
+    },
+    Local {
+        word: "add",
+        arguments: "[USER@]HOST[:PORT]...",
+        help: "put daustd on other machines by ssh, and take them into the herd",
+    },
+    Local {
+        word: "remove",
+        arguments: "[USER@]HOST[:PORT]...",
+        help: "take away what `add` put there",
+    },
+    Local {
+        word: "inventory",
+        arguments: "--ssh | --ansible | --prometheus",
+        help: "print the herd for other programs, hidden nodes by their parents",
+    },
+    Local { word: "key new", arguments: "[FILE]", help: "make the first key of a new herd" },
+    Local {
+        word: "key add",
+        arguments: "[FILE]",
+        help: "take the key of a herd from standard input",
     },
 ];
 

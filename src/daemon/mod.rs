@@ -18,6 +18,7 @@ mod log_sink;
 mod logging;
 pub mod options;
 mod process;
+mod remembered;
 mod sandbox;
 mod signals;
 pub mod state_file;
@@ -54,6 +55,7 @@ pub fn main(arguments: Vec<String>) -> i32 {
     let environment = Environment::of_process();
     let settings = match options::read(&words, &environment) {
         Ok(Asked::Run(settings)) => *settings,
+        Ok(Asked::Remembered(settings)) => return remembered::print(&settings),
         Ok(Asked::Print(text)) => {
             print!("{text}");
             return 0;
@@ -88,7 +90,9 @@ pub fn main(arguments: Vec<String>) -> i32 {
     };
     let reload = move || match options::read(&words, &environment)? {
         Asked::Run(settings) => Ok(*settings),
-        Asked::Print(_) => Err("these are no options to run with".to_string()),
+        Asked::Print(_) | Asked::Remembered(_) => {
+            Err("these are no options to run with".to_string())
+        }
     };
     let log_is_read = !settings.detach && settings.logfile.is_none();
     match start(settings, invitation, Box::new(reload)) {

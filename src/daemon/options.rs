@@ -144,6 +144,8 @@ impl Settings {
 #[derive(Debug)]
 pub enum Asked {
     Run(Box<Settings>),
+    /// `--remembered`: say who was known, and end.
+    Remembered(Box<Settings>),
     /// `-h` or `-V`: print this and end well.
     Print(String),
 }
@@ -220,7 +222,9 @@ pub fn read(arguments: &[String], environment: &Environment) -> Result<Asked, St
     let verbose = matches.opt_count("v");
     let mut settings = settings(&values, typed(&matches), verbose, environment)?;
     settings.configuration = explicit.unwrap_or(settings.configuration);
-    Ok(Asked::Run(Box::new(settings)))
+    let settings = Box::new(settings);
+    let looks = matches.opt_present("remembered");
+    Ok(if looks { Asked::Remembered(settings) } else { Asked::Run(settings) })
 }
 
 /// What a configuration file with this text, and no option, comes to.
@@ -239,6 +243,7 @@ fn parser() -> getopts::Options {
     }
     parser.optopt("c", "config", "configuration (/etc/daust/daustd.toml if it exists)", "FILE");
     parser.optflagmulti("v", "verbose", "log more; twice for everything");
+    parser.optflag("", "remembered", "write who was known here, for `daust show`, and end");
     parser.optflag("V", "version", "print the version");
     parser.optflag("h", "help", "print this");
     parser
@@ -342,6 +347,7 @@ mod tests {
         match read(&all, environment)? {
             Asked::Run(settings) => Ok(*settings),
             Asked::Print(text) => Err(text),
+            Asked::Remembered(_) => Err("it only looks".to_string()),
         }
     }
 

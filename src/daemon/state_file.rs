@@ -4,6 +4,7 @@
 //! counter that is higher than any it may have used: the seconds since the epoch.
 
 use crate::node::Kept;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
 };
@@ -76,6 +77,25 @@ impl StateFile {
                 }
             }
         }
+    }
+
+    /// What is in it, from a copy in memory: neither is anything written, nor does a daemon that
+    /// starts meanwhile find it taken.
+    pub fn look(directory: &Path) -> Result<Kept, String> {
+        let path = directory.join(NAME);
+        let fail = |e: &dyn std::fmt::Display| format!("can not read {}: {e}", path.display());
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK);
+        let mut original = options.open(&path).map_err(|e| fail(&e))?;
+        let copy = memfd_create("state", MFdFlags::MFD_CLOEXEC).map_err(|e| fail(&e))?;
+        let mut copy = File::from(copy);
+        io::copy(&mut original, &mut copy).map_err(|e| fail(&e))?;
+        let entries = guarded(|| {
+            let database = Database::builder().set_cache_size(CACHE_BYTES).create_file(copy)?;
+            read_all(&database)
+        });
+        let entries = entries.map_err(|e| fail(&format!("{e:?}")))?;
+        Ok(Kept { entries, ..Kept::default() })
     }
 
     /// Writes and syncs one batch.

@@ -163,20 +163,13 @@ fn list(t: &Tables) -> Vec<Reply> {
 fn own_info(t: &Tables) -> NodeInfo {
     let record = &t.own.record;
     NodeInfo {
-        id: t.own.id,
-        name: record.name.to_string(),
-        internal_ip: record.addresses.first().copied(),
-        public_ip: record.public_ip,
         state: State::Alive,
         reason: warning(t, record),
-        hidden: record.hidden,
         parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
         route: "self".to_string(),
         rtt_us: Some(0),
         heard_by: record.name.to_string(),
-        generation: record.generation.0,
-        accept: record.told_accept().map(str::to_string),
-        ..NodeInfo::default()
+        ..NodeInfo::of(record)
     }
 }
 
@@ -184,24 +177,19 @@ fn info(t: &Tables, id: NodeId) -> Option<NodeInfo> {
     let peer = t.roster.get(id)?;
     let record = &peer.record;
     Some(NodeInfo {
-        id,
         name: t.name(id),
-        internal_ip: record.addresses.first().copied(),
-        public_ip: record.public_ip,
         last_seen_ms: peer.age_ms(t.now),
         state: peer.state,
         reason: match peer.reason.as_str() {
             "" => warning(t, record),
             reason => reason.to_string(),
         },
-        hidden: record.hidden,
         parent: record.parent.map(|id| t.name(id)).unwrap_or_default(),
         route: t.route(id),
         rtt_us: t.routes.rtt_us(id),
         heard_by: t.name(peer.heard_by),
-        generation: record.generation.0,
         replaced: t.roster.is_replaced(peer, &t.own.record),
-        accept: record.told_accept().map(str::to_string),
+        ..NodeInfo::of(record)
     })
 }
 

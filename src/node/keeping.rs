@@ -7,7 +7,7 @@ use crate::node::planted::Bug;
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::ids::NodeId;
-use crate::wire::info::State;
+use crate::wire::info::{NodeInfo, State};
 use crate::wire::record::Record;
 use crate::wire::seal::{Identity, Suite};
 use crate::wire::time::Time;
@@ -57,6 +57,30 @@ pub fn identity(kept: &Kept, secret: [u8; 64], suite: Suite) -> (Identity, Optio
 
 pub fn keep_identity(secret: [u8; 64]) -> Output {
     Output::Keep { ticket: 0, entries: vec![(IDENTITY.to_string(), Some(secret.to_vec()))] }
+}
+
+/// What was known of the others when the last daemon here ended.
+pub fn remembered(kept: &Kept, now_unix_s: u64, suite: Suite) -> Vec<NodeInfo> {
+    let bytes = kept.entries.iter().filter(|(key, _)| key.starts_with(PEER));
+    let peers = bytes.filter_map(|(_, bytes)| codec::decode::<KeptPeer>(bytes).ok());
+    let peers: Vec<(Record, KeptPeer)> =
+        peers.filter_map(|peer| Some((Record::open(suite, &peer.record).ok()?, peer))).collect();
+    let name = |id: NodeId| {
+        let found = peers.iter().find(|(record, _)| record.id() == id);
+        found.map_or_else(|| id.to_string(), |(record, _)| record.name.to_string())
+    };
+    peers
+        .iter()
+        .map(|(record, peer)| NodeInfo {
+            last_seen_ms: now_unix_s.saturating_sub(peer.heard_unix_s).saturating_mul(1_000),
+            state: if peer.state == State::Alive { State::Suspect } else { peer.state },
+            reason: "only remembered: no daustd runs here".to_string(),
+            started_unix_s: 0,
+            name: record.name.to_string(),
+            parent: record.parent.map(name).unwrap_or_default(),
+            ..NodeInfo::of(record)
+        })
+        .collect()
 }
 
 impl Keeping {

@@ -54,6 +54,7 @@ mod votes;
 mod why;
 
 pub use boundary::{Closed, Input, Kept, Options, Output, Socket, Threshold, User, Why};
+pub use keeping::remembered;
 pub use keys::KEY_FILE;
 
 use crate::wire::hello::Intent;

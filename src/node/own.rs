@@ -76,6 +76,10 @@ impl Own {
             homes: Vec::new(),
             attributes: Vec::new(),
         };
+        // Of `daustd 0.1.0` the second word.
+        if let Some((_, version)) = options.program.split_once(' ') {
+            record.tell_version(version);
+        }
         record.tell_keys(identity.ring().told());
         if options.accept == Rank::Read {
             record.tell_accept(options.accept.word());

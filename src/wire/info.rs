@@ -1,6 +1,7 @@
 //! What is shown of a node: a line of `list`, a row of `trace`, an event of `watch`.
 
 use crate::wire::ids::NodeId;
+use crate::wire::record::Record;
 use minicbor::{Decode, Encode};
 use std::net::{IpAddr, SocketAddr};
 
@@ -70,9 +71,37 @@ pub struct NodeInfo {
     /// Dead, and a live node took both its name and its address: shown with `-v` only.
     #[n(13)]
     pub replaced: bool,
+    /// UDP and TCP; 0 if the answering node is too old to say.
+    #[cbor(n(14), default)]
+    pub port: u16,
+    /// What it runs, such as `0.1.0`; empty if it does not say.
+    #[cbor(n(15), default)]
+    pub version: String,
+    /// When it started by its own clock, seconds since the epoch; 0 if that is not known.
+    #[cbor(n(16), default)]
+    pub started_unix_s: u64,
     /// What it lets other nodes do at most, where that is no more than to look.
-    #[n(14)]
+    #[n(17)]
     pub accept: Option<String>,
+}
+
+impl NodeInfo {
+    /// What a node says of itself.
+    pub fn of(record: &Record) -> NodeInfo {
+        NodeInfo {
+            id: record.id(),
+            name: record.name.to_string(),
+            internal_ip: record.addresses.first().copied(),
+            public_ip: record.public_ip,
+            hidden: record.hidden,
+            generation: record.generation.0,
+            port: record.port,
+            version: record.version().to_string(),
+            started_unix_s: record.started_unix_s(),
+            accept: record.told_accept().map(str::to_string),
+            ..NodeInfo::default()
+        }
+    }
 }
 
 /// One row of the tree, in reading order.

@@ -14,6 +14,8 @@ const COPY_OF: &str = "copy of";
 const ACCEPT: &str = "accept";
 /// An attribute: epochs and fingerprints of the herd keys that it holds, the newest first.
 const KEYS_HELD: &str = "keys";
+/// An attribute: the version of its program.
+const VERSION: &str = "version";
 
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Record {
@@ -92,6 +94,20 @@ impl Record {
 
     pub fn tell_accept(&mut self, accept: &str) {
         self.attributes.push((ACCEPT.to_string(), accept.to_string()));
+    }
+
+    pub fn version(&self) -> &str {
+        let told = self.attributes.iter().find(|(key, _)| key == VERSION);
+        told.map_or("", |(_, version)| version)
+    }
+
+    pub fn tell_version(&mut self, version: &str) {
+        self.attributes.push((VERSION.to_string(), version.to_string()));
+    }
+
+    /// When it started, by its own clock.
+    pub fn started_unix_s(&self) -> u64 {
+        self.instance >> 24
     }
 
     /// Later is greater: a newer record of one node replaces the older.

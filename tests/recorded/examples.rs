@@ -158,6 +158,7 @@ fn full_info() -> NodeInfo {
         generation: 1 << 40,
         replaced: true,
         accept: Some("read".into()),
+        ..NodeInfo::default()
     }
 }
 
