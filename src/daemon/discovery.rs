@@ -24,6 +24,8 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 pub struct Discovery {
     service: ServiceDaemon,
     events: Receiver<ServiceEvent>,
+    /// Instances that the library remembers. It has no limit of its own.
+    remembered: usize,
     /// By full name of the service: its addresses, and the mark of its herd.
     there: BTreeMap<String, (Vec<SocketAddr>, Option<String>)>,
     /// Drawn at start: it tells nobody who this is, and keeps apart those of one name.
@@ -68,7 +70,7 @@ impl Discovery {
             .map_err(|e| format!("can not start its thread: {e}"))?;
         let instance = seed.iter().map(|byte| format!("{byte:02x}")).collect();
         let (port, there) = (settings.port, BTreeMap::new());
-        Ok(Discovery { service, events, there, instance, port, said: None })
+        Ok(Discovery { service, events, remembered: 0, there, instance, port, said: None })
     }
 
     /// Says where this node is and of which herd (0: an open one), where that changed.
@@ -94,8 +96,12 @@ impl Discovery {
         let mut changed = false;
         while let Ok(event) = self.events.try_recv() {
             changed |= match event {
+                ServiceEvent::ServiceFound(..) => self.remember(),
                 ServiceEvent::ServiceResolved(service) => self.resolved(&service),
-                ServiceEvent::ServiceRemoved(_, name) => self.there.remove(&name).is_some(),
+                ServiceEvent::ServiceRemoved(_, name) => {
+                    self.remembered = self.remembered.saturating_sub(1);
+                    self.there.remove(&name).is_some()
+                }
                 _ => false,
             };
         }
@@ -108,11 +114,21 @@ impl Discovery {
         Some(all.take(DISCOVERED).collect())
     }
 
+    /// A network that invents instances without end is looked at no more.
+    fn remember(&mut self) -> bool {
+        self.remembered += 1;
+        if self.remembered == DISCOVERED + 1 {
+            log::warn!("discovery ends: over the limit of {DISCOVERED} instances on this network");
+            self.there.clear();
+            let _ = self.service.shutdown();
+        }
+        self.remembered == DISCOVERED + 1
+    }
+
     /// Whether that is news.
     fn resolved(&mut self, service: &ResolvedService) -> bool {
         let name = service.get_fullname();
-        let full = self.there.len() >= DISCOVERED && !self.there.contains_key(name);
-        if full || name.starts_with(&self.instance) {
+        if self.remembered > DISCOVERED || name.starts_with(&self.instance) {
             return false;
         }
         let ips = service.get_addresses().iter().map(|ip| ip.to_ip_addr());
