@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 /// Keys that are no option of the command line.
 const SETTINGS: &[&str] =
-    &["accept", "readers", "consensus_treshold", "consensus_threshold", "timeout"];
+    &["accept", "readers", "discovery", "consensus_treshold", "consensus_threshold", "timeout"];
 
 /// The file's values; none where no file was named and there is none to find.
 pub fn read(explicit: Option<&Path>) -> Result<Values, String> {
@@ -49,8 +49,11 @@ pub fn parse(text: &str) -> Result<Values, String> {
                 ));
             }
         };
-        let words =
-            words(kind, value.get_ref()).map_err(|e| format!("line {line}: `{key}` {e}"))?;
+        let words = match value.get_ref() {
+            DeValue::Boolean(on) if key == "discovery" => Ok(vec![on.to_string()]),
+            value => words(kind, value),
+        };
+        let words = words.map_err(|e| format!("line {line}: `{key}` {e}"))?;
         // `daemon = false` is as good as no line at all.
         if kind != Kind::Flag || words == ["true"] {
             values.insert(key.to_string(), words);

@@ -2,6 +2,7 @@
 //! it work, and carries out what it wants. Nothing in a turn waits.
 
 use crate::daemon::control::Control;
+use crate::daemon::discovery::Discovery;
 use crate::daemon::homes::{self, Resolver};
 use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
@@ -41,6 +42,7 @@ pub struct World {
     pub resolver: Option<Resolver>,
     pub log: logging::Handle,
     pub watcher: Watcher,
+    pub discovery: Option<Discovery>,
     /// What it runs with now.
     pub settings: Settings,
     /// Reads the configuration again, at SIGHUP.
@@ -116,6 +118,9 @@ impl Run {
             self.booted_unix_s = booted_unix_s(now);
             node.handle(now, Input::Clock { unix_s: unix_s() });
         }
+        if let Some(discovery) = &mut world.discovery {
+            discovery.say(node.herd(), &world.watcher.current().own);
+        }
         node.tick(now);
         while let Some(output) = node.poll() {
             self.stopped |= world.carry_out(now, output);
@@ -186,6 +191,9 @@ impl World {
         }
         if let Some(homes) = self.resolver.as_ref().and_then(Resolver::take) {
             feed(Input::Homes(homes));
+        }
+        if let Some(found) = self.discovery.as_mut().and_then(Discovery::take) {
+            feed(Input::Found(found));
         }
         self.main.receive(now, feed);
         self.ephemeral.receive(now, feed);

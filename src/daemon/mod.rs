@@ -8,6 +8,7 @@ mod configuration;
 mod connection;
 mod control;
 mod control_path;
+mod discovery;
 mod event_loop;
 mod homes;
 mod interfaces;
@@ -32,6 +33,7 @@ mod watcher;
 use crate::node::{self, Node, Socket};
 use crate::wire::ids::Name;
 use crate::wire::seal::Suite;
+use discovery::Discovery;
 use event_loop::World;
 use join::Invitation;
 use keys::Found;
@@ -173,6 +175,7 @@ fn start(
     let store = Store::start(state, waker.clone())?;
     let resolver = homes::Resolver::start(settings.homes.clone(), waker.clone())?;
     let node = Node::new(options, kept, seed()?, event_loop::now());
+    let discovery = Discovery::start(&settings, seed()?, waker.clone());
     log::info!(
         "daustd {} on port {}, own addresses {:?}",
         env!("CARGO_PKG_VERSION"),
@@ -191,6 +194,7 @@ fn start(
         resolver,
         log,
         watcher,
+        discovery,
         settings,
         reload,
     };
@@ -206,6 +210,9 @@ fn run(world: World, node: Node, starter: Starter) -> i32 {
     let world = event_loop::run(world, node);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     world.control.finish();
+    if let Some(discovery) = world.discovery {
+        discovery.finish();
+    }
     // Whoever starts next waits for this lock and then wants our ports.
     let lock = world.store.finish();
     drop((world.main, world.ephemeral, world.streams));
@@ -292,8 +299,8 @@ fn build() -> String {
 }
 
 /// From the system's generator: everything random in the node grows from it.
-fn seed() -> Result<[u8; 32], String> {
-    let mut seed = [0; 32];
+fn seed<const BYTES: usize>() -> Result<[u8; BYTES], String> {
+    let mut seed = [0; BYTES];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut seed))
         .map_err(|e| format!("no random numbers from /dev/urandom: {e}"))?;

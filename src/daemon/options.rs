@@ -105,6 +105,8 @@ pub struct Settings {
     pub accept: Rank,
     /// A group of local users who may look and change nothing.
     pub readers: Option<String>,
+    /// Finds others on the local network, and is found.
+    pub discovery: bool,
     pub threshold: Threshold,
     pub timeout_ms: u64,
 }
@@ -133,6 +135,7 @@ impl Settings {
             ("socket", self.socket != fresh.socket),
             ("accept", self.accept != fresh.accept),
             ("readers", self.readers != fresh.readers),
+            ("discovery", self.discovery != fresh.discovery),
             ("consensus_treshold", self.threshold != fresh.threshold),
             ("timeout", self.timeout_ms != fresh.timeout_ms),
         ];
@@ -298,6 +301,7 @@ fn settings(
         verbose,
         accept: one("accept").map(|v| parse("accept", v)).transpose()?.unwrap_or(Rank::Execute),
         readers: one("readers").cloned(),
+        discovery: one("discovery").map(|v| parse("discovery", v)).transpose()?.unwrap_or(true),
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
     })

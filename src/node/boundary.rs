@@ -5,6 +5,7 @@
 
 use crate::wire::command::Rank;
 use crate::wire::control::{Part, Request};
+use crate::wire::discovery::Discovered;
 use crate::wire::ids::{ClientId, Name, StreamId};
 use crate::wire::key::HerdKey;
 use crate::wire::limits::TIMEOUT_MS;
@@ -200,6 +201,8 @@ pub enum Input<'a> {
         own: Vec<IpAddr>,
         gateways: Vec<IpAddr>,
     },
+    /// All that discovery sees on the local network now.
+    Found(Vec<Discovered>),
     /// The homes of the configuration, resolved (again).
     Homes(Vec<SocketAddr>),
     /// What was asked to be kept under this ticket is on disk, or why it is not.

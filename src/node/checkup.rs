@@ -1,5 +1,6 @@
 //! What `doctor` says of the asked node itself: values in, sentences out.
 
+use crate::node::discovery::strangers;
 use crate::node::named::typed;
 use crate::node::peer::Peer;
 use crate::node::rights;
@@ -33,6 +34,7 @@ pub fn checkup(t: &Tables) -> Vec<Finding> {
     findings.extend(outside(t));
     findings.extend(peers(t));
     findings.extend(around(t));
+    findings.extend(discovered(t));
     findings.extend(unheard(t));
     findings.extend(names(t));
     findings.extend(clones(t));
@@ -187,6 +189,17 @@ fn peers(t: &Tables) -> Vec<Finding> {
 }
 
 /// Nodes that only others reach from here.
+fn discovered(t: &Tables) -> Option<Finding> {
+    let there: Vec<String> = strangers(t).map(|one| one.at.to_string()).collect();
+    let first = there.first()?;
+    let advice = match t.own.identity.herd() {
+        None => format!(" (`daust remote {first} ping` makes one of two open herds)"),
+        Some(_) => String::new(),
+    };
+    let text = "there are nodes of another herd on this network, at";
+    Some(Finding::note("discovery", format!("{text} {}{advice}", some_of(there))))
+}
+
 fn around(t: &Tables) -> Option<Finding> {
     let ids: Vec<NodeId> = t
         .roster
@@ -262,9 +275,13 @@ fn kept_out(t: &Tables) -> Vec<Finding> {
 
 /// The first of them, and how many more.
 fn names_of(t: &Tables, ids: &[NodeId]) -> String {
-    let named: Vec<String> = ids.iter().take(NAMED).map(|id| t.name(*id)).collect();
-    match ids.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
+    some_of(ids.iter().map(|id| t.name(*id)).collect())
+}
+
+fn some_of(all: Vec<String>) -> String {
+    let named = all[..all.len().min(NAMED)].join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }

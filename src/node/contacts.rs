@@ -271,7 +271,12 @@ impl Contacts {
                 self.contacts.remove(&at);
                 return;
             }
-            Occasion::Remembered if met || contact.wait_ms > 2 * AGAIN_MS => {
+            Occasion::Remembered | Occasion::Found if met || contact.wait_ms > 2 * AGAIN_MS => {
+                self.contacts.remove(&at);
+                return;
+            }
+            // It joined another meanwhile: no two herds become one.
+            Occasion::Found if contact.intent == Intent::Lone && !is_deserted(t) => {
                 self.contacts.remove(&at);
                 return;
             }
@@ -422,7 +427,7 @@ impl Contacts {
 
 /// Whether this node is as good as one that never had a peer: for long it heard none of those it
 /// knew. Then it takes what it finds at its gateway, such as a hypervisor that was made anew.
-fn is_deserted(t: &Tables) -> bool {
+pub fn is_deserted(t: &Tables) -> bool {
     let lately = |at: Time| t.now.ms_since(at) < DESERTED_MS;
     let heard = t.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
     t.roster.is_empty() || (!heard && !lately(t.own.started))

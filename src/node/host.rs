@@ -29,6 +29,11 @@ const SHUT_OUT: &str = "that node was shut out of this herd (`daust key revoke`)
                         back, give it a new identity (an empty state directory) and the newest key";
 
 impl Node {
+    /// The id of its herd, 0 when it is open: discovery shows a mark of it.
+    pub fn herd(&self) -> u64 {
+        self.t.own.identity.herd_and_epoch().0
+    }
+
     /// Begins to look at the way to a node or an address, or says at once why not.
     pub(super) fn examine(&mut self, client: ClientId, request: Request) {
         let t = &mut self.t;

@@ -15,6 +15,7 @@ mod clones;
 mod contacts;
 mod diagnosis;
 mod digest;
+mod discovery;
 mod doctor;
 mod execute;
 mod forwards;
@@ -130,6 +131,7 @@ impl Node {
             next_look: now,
             journal: Journal::new(&kept, now, unix_s),
             trials: Default::default(),
+            discovered: Default::default(),
         };
         t.journal.started(now, t.own.id, &keys::in_words(&t.own.identity));
         t.out.outputs.extend(keep);
@@ -202,6 +204,7 @@ impl Node {
             Input::Homes(homes) => self.hellos.contacts.set_homes(t, &homes),
             Input::Kept { ticket, result } => self.keeping.kept(t, ticket, result),
             Input::Clock { unix_s } => t.journal.set_clock(t.now, unix_s),
+            Input::Found(found) => self.hellos.discovery.found(t, found),
             Input::Leave => t.out.notice(Notice::Stop),
         }
         self.settle();
@@ -245,7 +248,7 @@ impl Node {
         let all = [
             (self.members.deadline(), Why::Swim),
             (self.votes.deadline(), Why::Vote),
-            (self.hellos.contacts.deadline(), Why::Join),
+            (self.hellos.deadline(&self.t), Why::Join),
             (self.nat.deadline(), Why::Nat),
             (self.homes.deadline(), Why::Heartbeat),
             (self.links.deadline(), Why::Stream),

@@ -52,6 +52,8 @@ pub enum Occasion {
     /// The default gateway: asked now and then.
     Gateway,
     Remembered,
+    /// Found on the local network.
+    Found,
     /// Somebody wants to know who is there and whether he would be let in, until then: nobody joins.
     Looked {
         until: Time,

@@ -10,6 +10,7 @@ use crate::node::routes::{Routes, Way};
 use crate::node::tokens::Tokens;
 use crate::node::trials::Trials;
 use crate::wire::control::Part;
+use crate::wire::discovery::Discovered;
 use crate::wire::header::Header;
 use crate::wire::hello;
 use crate::wire::ids::{ClientId, NodeId};
@@ -21,6 +22,7 @@ use crate::wire::time::Time;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use std::collections::BTreeSet;
 
 /// What waited here longer than this is not handed on, milliseconds.
 const LATE_MS: u64 = 500;
@@ -44,6 +46,8 @@ pub struct Tables {
     pub next_look: Time,
     pub journal: Journal,
     pub trials: Trials,
+    /// What discovery found, in the order of addresses.
+    pub discovered: BTreeSet<Discovered>,
 }
 
 impl Tables {

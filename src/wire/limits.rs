@@ -79,6 +79,8 @@ pub const REFUSALS_PER_SOURCE: u32 = 1;
 pub const HELLO_SOURCES: usize = NODES;
 /// Addresses greeted at once: typed, given by `-k`, remembered, gateways.
 pub const CONTACTS: usize = 256;
+/// Addresses found by discovery that are looked at; beyond it discovery rests.
+pub const DISCOVERED: usize = 256;
 /// Interval of heartbeats to a home, milliseconds.
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Heartbeats missed in a row before a home counts as silent.
@@ -205,6 +207,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("refusals a source", REFUSALS_PER_SOURCE as u64, "a second"),
     ("hello sources", HELLO_SOURCES as u64, ""),
     ("contacts", CONTACTS as u64, ""),
+    ("discovered addresses", DISCOVERED as u64, ""),
     ("heartbeat", HEARTBEAT_MS, "ms"),
     ("heartbeats missed", HEARTBEATS_MISSED, ""),
     ("timeout", TIMEOUT_MS, "ms"),

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod command;
 pub mod control;
 pub mod copied;
+pub mod discovery;
 pub mod finding;
 pub mod header;
 pub mod hello;

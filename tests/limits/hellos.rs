@@ -2,7 +2,9 @@
 
 use crate::crowd::{VICTIM, address, alone, give, greet, heard, join, say, who};
 use crate::mesh::{Mesh, record};
+use herd::node::Input;
 use herd::wire::command::{Command, Scope};
+use herd::wire::discovery::Discovered;
 use herd::wire::header::{Header, Kind};
 use herd::wire::hello::Refusal;
 use herd::wire::ids::NodeId;
@@ -169,6 +171,18 @@ fn contacts() {
     assert_eq!(failure.code, ErrorCode::Limit);
     assert!(failure.detail.contains("limit of 256 contacts"), "{failure:?}");
     assert_eq!(ping(0), [], "one that is greeted already needs no more room");
+}
+
+#[test]
+fn discovered_addresses() {
+    assert_eq!(DISCOVERED, 256);
+    let mut mesh = alone();
+    let at = |number: usize| Discovered { at: address(number, 4_040), alike: true };
+    let all = (1..=DISCOVERED + 1).map(at).collect();
+    mesh.turn(VICTIM, Some(Input::Found(all)));
+    let asked = mesh.request(VICTIM, Scope::Here, Command::Doctor(None));
+    let text = format!("{:?}", mesh.parts(VICTIM, asked));
+    assert!(text.contains(" and 251 more"), "{text}");
 }
 
 /// Records at once, from a member: those beyond the limit are known here, and not told on.

@@ -6,6 +6,7 @@ use crate::net::HostId;
 use crate::trace;
 use crate::world::{Act, Event, World};
 use herd::node::{KEY_FILE, Node, Options};
+use herd::wire::discovery::Discovered;
 use herd::wire::limits::{GOODBYE_MS, READS_PER_TURN};
 use rand::RngExt;
 use std::collections::BTreeMap;
@@ -246,6 +247,13 @@ impl World {
             let at_us = self.now_us + self.rng.random_range(10_000..500_000);
             self.events.push(at_us, Event::Stimulus { machine: id, life, stimulus });
         }
+    }
+
+    /// Discovery sees these, and tells the process after this time.
+    pub fn discovered(&mut self, id: MachineId, found: Vec<Discovered>, after_us: u64) {
+        let (life, stimulus) = (self.machines[id].life, Stimulus::Found(found));
+        let event = Event::Stimulus { machine: id, life, stimulus };
+        self.events.push(self.now_us + after_us, event);
     }
 
     /// The NAT box on this host restarts.

@@ -4,6 +4,7 @@
 use crate::net::HostId;
 use herd::node::{Closed, Input, Kept, Node, Socket, User};
 use herd::wire::control::Request;
+use herd::wire::discovery::Discovered;
 use herd::wire::ids::{ClientId, NodeId, StreamId};
 use herd::wire::time::Time;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +23,7 @@ pub enum Stimulus {
     StreamClosed { stream: StreamId, closed: Closed },
     Request { client: ClientId, request: Request },
     Addresses { own: Vec<IpAddr>, gateways: Vec<IpAddr> },
+    Found(Vec<Discovered>),
     Kept { ticket: u64, result: Result<(), String> },
     Leave,
 }
@@ -49,6 +51,7 @@ impl Stimulus {
             Stimulus::Addresses { own, gateways } => {
                 Input::Addresses { own: own.clone(), gateways: gateways.clone() }
             }
+            Stimulus::Found(found) => Input::Found(found.clone()),
             Stimulus::Kept { ticket, result } => {
                 Input::Kept { ticket: *ticket, result: result.clone() }
             }

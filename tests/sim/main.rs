@@ -52,6 +52,10 @@ promises! {
     rejoin_remembered: rejoin::remembered, 5;
     history_kept: history::kept, 10;
     history_in_touch: history::in_touch, 10;
+    discovery_lone: discovery::lone, 30;
+    discovery_two_herds: discovery::two_herds, 10;
+    discovery_keyed: discovery::keyed, 10;
+    discovery_strangers: discovery::strangers, 3;
     doctor_way: doctor::way, 10;
     doctor_nobody_joins: doctor::nobody_joins, 5;
     rejoin_quick: rejoin::quick, 5;

@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod clones;
 pub mod crash;
+pub mod discovery;
 pub mod doctor;
 pub mod goodbye;
 pub mod hidden;
