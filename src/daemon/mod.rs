@@ -26,6 +26,7 @@ mod streams;
 mod tokens;
 mod udp;
 mod users;
+mod watchdog;
 mod watcher;
 
 use crate::node::{self, Node, Socket};
@@ -42,6 +43,7 @@ use store::{State, Store};
 use streams::Streams;
 use tokens::Source;
 use udp::Udp;
+use watchdog::Watchdog;
 use watcher::Watcher;
 
 const ALREADY_RUNNING: &str = "daustd is already running";
@@ -183,6 +185,7 @@ fn start(
         resolver,
         log,
         watcher,
+        watchdog: Watchdog::start(event_loop::now()),
         settings,
         reload,
     };
