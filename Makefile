@@ -48,13 +48,14 @@ ifneq ($(localstatedir),/var)
 export HERD_STATE_DIR := $(localstatedir)/lib/daust
 endif
 
-.PHONY: all library static fleet fleet-stop header check quick sim audit demo bench cost faults fmt install uninstall clean distclean dist help
+.PHONY: all library static fleet fleet-stop deb header check quick sim audit demo bench cost faults fmt install uninstall clean distclean dist help
 
 help:
 	@echo 'all        daust, daustd and libherd.so; library: that alone'
 	@echo 'demo       a small herd behind NATs, listed, traced, broken and healed'
 	@echo 'static     daust and daustd without libraries, into $(static_dir)'
 	@echo 'fleet      containers that phone home to this host: make fleet N=10; fleet-stop'
+	@echo 'deb        packages for Debian: daust, libherd0, libherd-dev, into $(target_dir)/deb'
 	@echo 'check      every test (under 30 minutes); quick: those of a minute'
 	@echo 'sim        the simulator at length: make sim SEEDS=10000'
 	@echo 'audit      licences, sources and known faults of the crates, by cargo-deny (needs the network)'
@@ -125,6 +126,18 @@ fleet: $(if $(filter 0,$(N)),,static)
 
 fleet-stop:
 	@$(MAKE) --no-print-directory fleet N=0
+
+# Packages for Debian and its like, of what `make` built; debian/rules has their places.
+deb: all
+	@[ '$(sysconfdir) $(localstatedir) $(profile)' = '/etc /var release' ] || { \
+	    echo 'deb: a package is for /etc and /var: run ./configure without --prefix and --enable-debug' >&2; exit 1; }
+	@command -v dh >/dev/null || { echo 'deb: no debhelper: apt-get install debhelper' >&2; exit 1; }
+	@rm -rf '$(target_dir)/deb' && mkdir -p '$(target_dir)/deb'
+	@MAKEFLAGS= MAKEOVERRIDES= debian/rules binary destination='$(abspath $(target_dir))/deb' \
+	    >'$(target_dir)/deb/log' 2>&1 || { \
+	    cat '$(target_dir)/deb/log' >&2; exit 1; }
+	@dh_clean
+	@ls '$(target_dir)'/deb/*.deb
 
 # Neither is a part of `make check`: figures mean something only on a machine with nothing else to do.
 bench: $(programs)
