@@ -221,5 +221,15 @@ clean:
 distclean: clean
 	rm -f config.mk config.log herd-*.tar.gz
 
-dist:
-	git archive --prefix=herd-$(version)/ -o herd-$(version).tar.gz HEAD
+# The source as committed, with all crates: it builds without a network.
+dist_name := herd-$(version)
+dist_dir := $(target_dir)/dist
+dist: config.mk
+	@rm -rf '$(dist_dir)' && mkdir -p '$(dist_dir)'
+	git archive --prefix=$(dist_name)/ HEAD | tar -x -C '$(dist_dir)'
+	@mkdir '$(dist_dir)/$(dist_name)/.cargo'
+	cd '$(dist_dir)/$(dist_name)' && $(CARGO) vendor -q --locked --versioned-dirs vendor >.cargo/config.toml
+	tar -C '$(dist_dir)' --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$$(git log -1 --format=%ct)" \
+	    -c $(dist_name) | gzip -9n >$(dist_name).tar.gz
+	@rm -rf '$(dist_dir)'
+	@ls -l $(dist_name).tar.gz
