@@ -228,7 +228,8 @@ dist: config.mk
 	@rm -rf '$(dist_dir)' && mkdir -p '$(dist_dir)'
 	git archive --prefix=$(dist_name)/ HEAD | tar -x -C '$(dist_dir)'
 	@mkdir '$(dist_dir)/$(dist_name)/.cargo'
-	cd '$(dist_dir)/$(dist_name)' && $(CARGO) vendor -q --locked --versioned-dirs vendor >.cargo/config.toml
+	cd '$(dist_dir)/$(dist_name)' && $(CARGO) vendor --locked --versioned-dirs vendor \
+	    >.cargo/config.toml 2>../log || { cat ../log >&2; exit 1; }
 	tar -C '$(dist_dir)' --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$$(git log -1 --format=%ct)" \
 	    -c $(dist_name) | gzip -9n >$(dist_name).tar.gz
 	@rm -rf '$(dist_dir)'
