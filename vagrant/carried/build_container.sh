@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Builds the image of the containers, `daust`, of the programs that build_bin.sh installed.
 (
     set -eu

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Ten containers that phone home to this box, in place of those that run. Another number: COUNT=3.
 (
     set -eu

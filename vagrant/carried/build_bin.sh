@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Installs daust and daustd: what the host built by `make static`, else what is built here.
 (
     set -eu

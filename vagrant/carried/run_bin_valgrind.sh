@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The daemon on the private interface, in the foreground, under valgrind.
 command -v valgrind >/dev/null || { sudo apt-get update -q && sudo apt-get install -q -y valgrind; }
 . ~/private.sh

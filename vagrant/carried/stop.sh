@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Ends the daemon, if one runs; start.sh and its like begin with it.
 (
     daust stop >/dev/null 2>&1
