@@ -3,4 +3,4 @@
 command -v gdb >/dev/null || { sudo apt-get update -q && sudo apt-get install -q -y gdb; }
 . ~/private.sh
 # shellcheck disable=SC2086
-sudo gdb -ex run --args daustd --no-sandbox -v $daustd_options
+sudo gdb -ex run --args "$debugged" --no-sandbox -v $daustd_options

@@ -3,4 +3,4 @@
 command -v valgrind >/dev/null || { sudo apt-get update -q && sudo apt-get install -q -y valgrind; }
 . ~/private.sh
 # shellcheck disable=SC2086
-sudo valgrind daustd --no-sandbox -v $daustd_options
+sudo valgrind "$debugged" --no-sandbox -v $daustd_options
