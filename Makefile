@@ -39,7 +39,9 @@ export CFLAGS
 endif
 ifneq ($(linker),)
 export CC
-export CARGO_TARGET_$(shell printf %s '$(rust_target)' | tr 'a-z-' 'A-Z_')_LINKER := $(linker)
+linker_variable = CARGO_TARGET_$(shell printf %s '$1' | tr 'a-z-' 'A-Z_')_LINKER
+export $(call linker_variable,$(rust_target)) := $(linker)
+export $(call linker_variable,$(musl_target)) := $(linker)
 endif
 ifneq ($(sysconfdir),/etc)
 export HERD_CONFIGURATION := $(sysconfdir)/daust/daustd.toml
