@@ -5,7 +5,7 @@ mod common;
 use common::machine::{self, Machine};
 use common::{Daemon, Said, wait_until};
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -61,27 +61,75 @@ fn detached_means_ready_and_a_failure_is_told() {
     });
 }
 
+/// systemd's end of the socket it gives to a service.
+fn manager(path: &Path) -> UnixDatagram {
+    let manager = UnixDatagram::bind(path).unwrap();
+    manager.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    manager
+}
+
+fn hear(manager: &UnixDatagram, wanted: &str) {
+    let mut buffer = [0; 512];
+    loop {
+        let length = manager.recv(&mut buffer).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
+        if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
+            return;
+        }
+    }
+}
+
 #[test]
 fn the_service_manager_is_told() {
     let mut node = Daemon::prepared("node1");
     let path = node.path("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    let heard = |wanted: &str| {
-        let mut buffer = [0; 512];
-        loop {
-            let length = manager.recv(&mut buffer).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
-            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
-                return;
-            }
-        }
-    };
+    let manager = manager(&path);
     let mut command = node.command();
     node.run(command.env("NOTIFY_SOCKET", &path));
-    heard("READY=1");
+    hear(&manager, "READY=1");
     node.signal("-TERM");
-    heard("STOPPING=1");
+    hear(&manager, "STOPPING=1");
     assert_eq!(node.wait_end(), 0);
+}
+
+/// Holds the one thread that runs the loop, as a debugger does; the others go on.
+const HOLD: &str = "exit 9 if syscall($ARGV[0], 0x4206, $ARGV[1] + 0, 0, 0) \
+    || syscall($ARGV[0], 0x4207, $ARGV[1] + 0, 0, 0); $| = 1; print \"held\\n\"; <STDIN>";
+const PTRACE: &str = if cfg!(target_arch = "x86_64") { "101" } else { "117" };
+
+/// A loop that hangs is not fed for, whatever its other threads do.
+#[test]
+fn the_watchdog_is_fed_by_the_loop_alone() {
+    let mut node = Daemon::prepared("node1");
+    let path = node.path("notify");
+    let manager = manager(&path);
+    let mut command = node.command();
+    node.run(command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000"));
+    hear(&manager, "READY=1");
+    (0..3).for_each(|_| hear(&manager, "WATCHDOG=1"));
+
+    let pid = node.pid().to_string();
+    let mut perl = Command::new("perl");
+    perl.args(["-e", HOLD, PTRACE, &pid]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut holder) = perl.spawn() else { return println!("SKIPPED: no perl") };
+    let mut said = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    if said != "held\n" {
+        return println!("SKIPPED: no process may hold another here");
+    }
+    wait_until("the loop to be held", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.contains(") t ").then_some(()).ok_or(stat)
+    });
+    manager.set_nonblocking(true).unwrap();
+    while manager.recv(&mut [0; 512]).is_ok() {}
+    std::thread::sleep(std::time::Duration::from_millis(1_000));
+    let word = manager.recv(&mut [0; 512]);
+    assert!(word.is_err(), "a held loop says that it turns");
+
+    manager.set_nonblocking(false).unwrap();
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    hear(&manager, "WATCHDOG=1");
 }
 
 #[test]

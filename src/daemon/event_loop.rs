@@ -12,6 +12,7 @@ use crate::daemon::store::{Store, unix_s};
 use crate::daemon::streams::Streams;
 use crate::daemon::tokens::Source;
 use crate::daemon::udp::Udp;
+use crate::daemon::watchdog::Watchdog;
 use crate::daemon::watcher::Watcher;
 use crate::node::{Input, Node, Output, Socket};
 use crate::wire::limits::GOODBYE_MS;
@@ -43,6 +44,7 @@ pub struct World {
     pub log: logging::Handle,
     pub watcher: Watcher,
     pub discovery: Option<Discovery>,
+    pub watchdog: Watchdog,
     /// What it runs with now.
     pub settings: Settings,
     /// Reads the configuration again, at SIGHUP.
@@ -96,6 +98,7 @@ impl Run {
             world.control.deadline(),
             self.stop_by,
             Some(world.watcher.deadline()),
+            world.watchdog.deadline(),
         ];
         let next = deadlines.into_iter().flatten().min().unwrap_or_default();
         Duration::from_micros(next.us_since(now()))
@@ -127,6 +130,7 @@ impl Run {
         }
         world.streams.flush(now);
         world.control.flush();
+        world.watchdog.feed(now);
         self.stopped |= self.stop_by.is_some_and(|time| now >= time);
     }
 

@@ -28,6 +28,7 @@ mod streams;
 mod tokens;
 mod udp;
 mod users;
+mod watchdog;
 mod watcher;
 
 use crate::node::{self, Node, Socket};
@@ -45,6 +46,7 @@ use store::{State, Store};
 use streams::Streams;
 use tokens::Source;
 use udp::Udp;
+use watchdog::Watchdog;
 use watcher::Watcher;
 
 const ALREADY_RUNNING: &str = "daustd is already running";
@@ -195,6 +197,7 @@ fn start(
         log,
         watcher,
         discovery,
+        watchdog: Watchdog::start(event_loop::now()),
         settings,
         reload,
     };

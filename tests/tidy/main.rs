@@ -123,7 +123,9 @@ fn files_under(directory: &str, wanted: fn(&str) -> bool) -> Vec<PathBuf> {
         for entry in fs::read_dir(&directory).unwrap().map(Result::unwrap) {
             let name = entry.file_name().into_string().unwrap();
             match entry.file_type().unwrap().is_dir() {
-                true if name != "target" && name != ".git" => open.push(entry.path()),
+                true if !["target", ".git", ".vagrant"].contains(&name.as_str()) => {
+                    open.push(entry.path())
+                }
                 false if wanted(&name) => found.push(entry.path()),
                 _ => {}
             }
