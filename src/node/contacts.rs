@@ -2,6 +2,7 @@
 //! `-k`, remembered, or the default gateway. Greeting a random remembered pair that is not a
 //! member goes on for ever: that is what heals islands and long partitions.
 
+use crate::node::discovery;
 use crate::node::outbox::{Notice, Occasion};
 use crate::node::own::Own;
 use crate::node::peer::Peer;
@@ -38,8 +39,6 @@ const ORPHAN_MS: u64 = 2_000;
 const ORPHAN_CONTACTS: usize = 4;
 /// While cut off, everyone is tried: the first time after this, then each time twice as late.
 const CUT_OFF_MS: u64 = 1_000;
-/// A node that heard nobody for so long joins its gateway as a lone one would.
-const DESERTED_MS: u64 = 60_000;
 /// How often the log says of one address that it is not of this herd, milliseconds.
 const SAID_AGAIN_MS: u64 = 600_000;
 /// Nodes greeted under a newly drawn identity or a higher life.
@@ -238,6 +237,9 @@ impl Contacts {
             let may_hold = |peer: &Peer| !peer.record.hidden && peer.state != State::Alive;
             self.greet_some(t, ORPHAN_CONTACTS, may_hold);
         }
+        for (at, intent) in discovery::due(t) {
+            self.contact(t, at, NodeId::ANYBODY, intent, Occasion::Found);
+        }
         let due: Vec<SocketAddr> = self
             .contacts
             .iter()
@@ -276,7 +278,7 @@ impl Contacts {
                 return;
             }
             // It joined another meanwhile: no two herds become one.
-            Occasion::Found if contact.intent == Intent::Lone && !is_deserted(t) => {
+            Occasion::Found if contact.intent == Intent::Lone && !t.is_deserted() => {
                 self.contacts.remove(&at);
                 return;
             }
@@ -288,7 +290,7 @@ impl Contacts {
             _ => {}
         }
         let intent = match contact.why {
-            Occasion::Gateway if !is_deserted(t) => Intent::Return,
+            Occasion::Gateway if !t.is_deserted() => Intent::Return,
             _ => contact.intent,
         };
         // A whole herd that starts at once phones one home: those it had no time for come back apart.
@@ -423,14 +425,6 @@ impl Contacts {
         let contacts = self.contacts.values().map(|contact| contact.next);
         contacts.chain([self.next_remembered]).min()
     }
-}
-
-/// Whether this node is as good as one that never had a peer: for long it heard none of those it
-/// knew. Then it takes what it finds at its gateway, such as a hypervisor that was made anew.
-pub fn is_deserted(t: &Tables) -> bool {
-    let lately = |at: Time| t.now.ms_since(at) < DESERTED_MS;
-    let heard = t.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
-    t.roster.is_empty() || (!heard && !lately(t.own.started))
 }
 
 /// The key of the herd for the next hello of several that are not answered (None: without one): first

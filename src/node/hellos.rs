@@ -2,7 +2,6 @@
 
 use crate::node::admission::Admission;
 use crate::node::contacts::{Contacts, hello, send};
-use crate::node::discovery::Discovery;
 use crate::node::outbox::{Met, Notice, Occasion};
 use crate::node::own::Own;
 use crate::node::pair::PairKeys;
@@ -42,7 +41,6 @@ struct Pending {
 
 pub struct Hellos {
     pub contacts: Contacts,
-    pub discovery: Discovery,
     pending: BTreeMap<NodeId, Pending>,
     admission: Admission,
 }
@@ -51,7 +49,6 @@ impl Hellos {
     pub fn new(t: &mut Tables) -> Hellos {
         Hellos {
             contacts: Contacts::new(t),
-            discovery: Discovery::new(t.now),
             pending: BTreeMap::new(),
             admission: Admission::default(),
         }
@@ -63,12 +60,11 @@ impl Hellos {
             self.say(t, from, UNHEARD);
         }
         self.pending.retain(|_, pending| pending.until > t.now);
-        self.discovery.tick(t, &mut self.contacts);
         self.contacts.tick(t);
     }
 
     pub fn deadline(&self, t: &Tables) -> Option<Time> {
-        self.contacts.deadline().into_iter().chain(self.discovery.deadline(t)).min()
+        self.contacts.deadline().into_iter().chain(t.discovery.deadline()).min()
     }
 
     /// A hello of this herd arrived: whoever made it holds the herd's key, if it has one.

@@ -131,7 +131,7 @@ impl Node {
             next_look: now,
             journal: Journal::new(&kept, now, unix_s),
             trials: Default::default(),
-            discovered: Default::default(),
+            discovery: discovery::Discovery::new(now),
         };
         t.journal.started(now, t.own.id, &keys::in_words(&t.own.identity));
         t.out.outputs.extend(keep);
@@ -204,7 +204,7 @@ impl Node {
             Input::Homes(homes) => self.hellos.contacts.set_homes(t, &homes),
             Input::Kept { ticket, result } => self.keeping.kept(t, ticket, result),
             Input::Clock { unix_s } => t.journal.set_clock(t.now, unix_s),
-            Input::Found(found) => self.hellos.discovery.found(t, found),
+            Input::Found(found) => discovery::found(t, found),
             Input::Leave => t.out.notice(Notice::Stop),
         }
         self.settle();

@@ -2,6 +2,7 @@
 
 use crate::node::boundary::Output;
 use crate::node::digest::digest_of;
+use crate::node::discovery::Discovery;
 use crate::node::journal::Journal;
 use crate::node::outbox::Outbox;
 use crate::node::own::Own;
@@ -10,7 +11,6 @@ use crate::node::routes::{Routes, Way};
 use crate::node::tokens::Tokens;
 use crate::node::trials::Trials;
 use crate::wire::control::Part;
-use crate::wire::discovery::Discovered;
 use crate::wire::header::Header;
 use crate::wire::hello;
 use crate::wire::ids::{ClientId, NodeId};
@@ -22,12 +22,14 @@ use crate::wire::time::Time;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use std::collections::BTreeSet;
 
 /// What waited here longer than this is not handed on, milliseconds.
 const LATE_MS: u64 = 500;
 /// How long children of a lost parent are suspects without a vote.
 const ORPHAN_MS: u64 = 10_000;
+
+/// A node that heard nobody for so long joins what it finds as a lone one would.
+const DESERTED_MS: u64 = 60_000;
 
 pub struct Tables {
     pub now: Time,
@@ -46,8 +48,7 @@ pub struct Tables {
     pub next_look: Time,
     pub journal: Journal,
     pub trials: Trials,
-    /// What discovery found, in the order of addresses.
-    pub discovered: BTreeSet<Discovered>,
+    pub discovery: Discovery,
 }
 
 impl Tables {
@@ -69,6 +70,14 @@ impl Tables {
     /// Whether what bears this header is nothing of ours.
     pub fn is_foreign(&self, header: &Header) -> bool {
         !self.own.is_of_herd(header) && !self.relays_for(header)
+    }
+
+    /// Whether this node is as good as one that never had a peer: for long it heard none of those it
+    /// knew. Then it takes what it finds at its gateway, such as a hypervisor that was made anew.
+    pub fn is_deserted(&self) -> bool {
+        let lately = |at: Time| self.now.ms_since(at) < DESERTED_MS;
+        let heard = self.roster.iter().any(|(_, peer)| peer.heard_here.is_some_and(lately));
+        self.roster.is_empty() || (!heard && !lately(self.own.started))
     }
 
     pub fn way(&self, id: NodeId, attempt: usize) -> Option<Way> {

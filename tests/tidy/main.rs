@@ -27,6 +27,7 @@ const TABLES: &[&str] = &[
     "admission",
     "boundary",
     "digest",
+    "discovery",
     "journal",
     "keys",
     "link",
