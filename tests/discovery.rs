@@ -65,8 +65,9 @@ fn two_herds_stay_two_and_are_told_of_each_other() {
         for (at, home) in [(1, ""), (2, "-k 10.9.0.1"), (3, ""), (4, "-k 10.9.0.3")] {
             machines[at].start(&format!("{home} {options}"));
         }
-        for at in 1..=4 {
-            wait_names(&machines[at], if at <= 2 { &["a", "b"] } else { &["x", "y"] });
+        for machine in &machines[1..] {
+            let herd = if machine.name.as_str() < "x" { ["a", "b"] } else { ["x", "y"] };
+            wait_names(machine, &herd);
         }
     };
     machines[1..].iter().for_each(|machine| configure(machine, "discovery = false"));
