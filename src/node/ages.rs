@@ -54,7 +54,7 @@ pub fn look_at_silent(t: &mut Tables) {
     if t.now < t.next_look {
         return;
     }
-    // In a larger herd ages take their turns to arrive, except of those who phone this node.
+    // In a larger herd ages take their turns to arrive; but word of those who phone this node is due.
     let stretches = (1 + t.roster.len() / AGES) as u64;
     t.next_look = t.now.plus_ms(LOOK_MS * stretches);
     let heard = t.roster.live().filter_map(|(_, peer)| peer.heard_here).max();
@@ -63,8 +63,10 @@ pub fn look_at_silent(t: &mut Tables) {
     }
     let own = t.own.id;
     let silent = |(_, peer): &(NodeId, &Peer)| {
-        let silent_ms = if peer.phones { SILENT_MS } else { SILENT_MS * stretches };
-        peer.heard_by == own && peer.heard_here.is_some() && peer.age_ms(t.now) > silent_ms
+        let due = stretches > 1 && peer.phones;
+        let silent_ms = if due { SILENT_MS } else { SILENT_MS * stretches };
+        let ours = due || peer.heard_by == own;
+        ours && peer.heard_here.is_some() && peer.age_ms(t.now) > silent_ms
     };
     let longest = t.roster.live().filter(silent).min_by_key(|(_, peer)| peer.heard_us);
     if let Some((id, _)) = longest {
