@@ -56,6 +56,23 @@ fn lone_nodes_become_one_herd() {
 }
 
 #[test]
+fn a_network_that_comes_after_the_daemon_is_looked_at() {
+    if !available() {
+        return;
+    }
+    let machines = machines(&["a", "b"]);
+    for machine in &machines[1..] {
+        machine.must("ip address flush dev eth0");
+        machine.start("");
+    }
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    for (at, machine) in machines.iter().enumerate().skip(1) {
+        machine.add_address("eth0", &format!("{NETWORK}.{at}/24"));
+    }
+    machines[1..].iter().for_each(|machine| wait_names(machine, &["a", "b"]));
+}
+
+#[test]
 fn two_herds_stay_two_and_are_told_of_each_other() {
     if !available() {
         return;

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What was found and waits for the loop; while so much does the thread waits.
 const WAITING: usize = 64;
@@ -21,36 +21,36 @@ const INTERFACES_S: u32 = 30;
 /// How long the end waits until the network was told.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
+/// How long discovery rests where the network invents instances without end.
+const REST: Duration = Duration::from_secs(600);
+
 pub struct Discovery {
-    service: ServiceDaemon,
-    events: Receiver<ServiceEvent>,
-    /// Instances that the library remembers. It has no limit of its own.
-    remembered: usize,
+    /// `-b`: nothing is said or heard elsewhere.
+    bind: Option<IpAddr>,
+    port: u16,
+    waker: Arc<Waker>,
+    library: Option<Library>,
+    rests_since: Option<Instant>,
     /// By full name of the service: its addresses, and the mark of its herd.
     there: BTreeMap<String, (Vec<SocketAddr>, Option<String>)>,
     /// Drawn at start: it tells nobody who this is, and keeps apart those of one name.
     instance: String,
-    port: u16,
     /// What is said now: of which herd, at which addresses.
     said: Option<(u64, Vec<IpAddr>)>,
 }
 
-impl Discovery {
-    /// None where it is switched off, or there is no network to look at.
-    pub fn start(settings: &Settings, seed: [u8; 8], waker: Arc<Waker>) -> Option<Discovery> {
-        if !settings.discovery || settings.bind.is_some_and(|ip| ip.is_loopback()) {
-            return None;
-        }
-        Discovery::open(settings, seed, waker)
-            .inspect_err(|e| log::warn!("nobody is found by discovery, nor finds this node: {e}"))
-            .ok()
-    }
+struct Library {
+    service: ServiceDaemon,
+    events: Receiver<ServiceEvent>,
+    /// Instances that it remembers. It has no limit of its own.
+    remembered: usize,
+}
 
-    fn open(settings: &Settings, seed: [u8; 8], waker: Arc<Waker>) -> Result<Discovery, String> {
+impl Library {
+    fn open(bind: Option<IpAddr>, waker: Arc<Waker>) -> Result<Library, String> {
         let service = ServiceDaemon::new().map_err(|e| e.to_string())?;
         let loopback = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
-        let only = settings.bind.filter(|ip| !ip.is_unspecified()).map(IfKind::Addr);
-        let chosen = match only {
+        let chosen = match bind.filter(|ip| !ip.is_unspecified()).map(IfKind::Addr) {
             None => service.disable_interface(loopback),
             Some(only) => {
                 service.disable_interface(IfKind::All).and_then(|()| service.enable_interface(only))
@@ -68,38 +68,70 @@ impl Discovery {
                 events.for_each(|_| drop(waker.wake()));
             })
             .map_err(|e| format!("can not start its thread: {e}"))?;
+        Ok(Library { service, events, remembered: 0 })
+    }
+}
+
+impl Discovery {
+    /// None where it is switched off, or there is no network to look at.
+    pub fn start(settings: &Settings, seed: [u8; 8], waker: Arc<Waker>) -> Option<Discovery> {
+        if !settings.discovery || settings.bind.is_some_and(|ip| ip.is_loopback()) {
+            return None;
+        }
         let instance = seed.iter().map(|byte| format!("{byte:02x}")).collect();
-        let (port, there) = (settings.port, BTreeMap::new());
-        Ok(Discovery { service, events, remembered: 0, there, instance, port, said: None })
+        let (bind, port, there) = (settings.bind, settings.port, BTreeMap::new());
+        let (library, rests_since, said) = (None, None, None);
+        Some(Discovery { bind, port, waker, library, rests_since, there, instance, said })
     }
 
     /// Says where this node is and of which herd (0: an open one), where that changed.
     pub fn say(&mut self, herd: u64, own: &[IpAddr]) {
-        if self.said.as_ref().is_some_and(|said| said.0 == herd && said.1 == own) {
+        let rested = self.rests_since.is_some_and(|since| since.elapsed() >= REST);
+        let moved = rested || self.said.as_ref().is_none_or(|said| said.1 != own);
+        if !moved && self.said.as_ref().is_some_and(|said| said.0 == herd) {
             return;
         }
-        let at: Vec<IpAddr> = own.iter().copied().filter(|ip| !ip.is_loopback()).collect();
+        if moved {
+            self.open();
+        }
         self.said = Some((herd, own.to_vec()));
+        let Some(library) = &self.library else { return };
+        let at: Vec<IpAddr> = own.iter().copied().filter(|ip| !ip.is_loopback()).collect();
         let properties: Vec<(&str, String)> =
             mark(herd, &self.instance).into_iter().map(|mark| (MARK, mark)).collect();
         let host = format!("daust-{}.local.", self.instance);
         let said =
             ServiceInfo::new(SERVICE, &self.instance, &host, &at[..], self.port, &properties[..])
-                .and_then(|info| self.service.register(info));
+                .and_then(|info| library.service.register(info));
         if let Err(e) = said {
             log::warn!("discovery does not show this node: {e}");
+        }
+    }
+
+    /// Begins anew. On a network that came later the library itself would ask once an hour.
+    fn open(&mut self) {
+        self.close();
+        self.rests_since = None;
+        self.library = Library::open(self.bind, self.waker.clone())
+            .inspect_err(|e| log::warn!("nobody is found by discovery, nor finds this node: {e}"))
+            .ok();
+    }
+
+    fn close(&mut self) {
+        if let Some(library) = self.library.take() {
+            let _ = library.service.shutdown();
         }
     }
 
     /// All that is there, where something changed.
     pub fn take(&mut self) -> Option<Vec<Discovered>> {
         let mut changed = false;
-        while let Ok(event) = self.events.try_recv() {
+        while let Some(event) = self.library.as_ref().and_then(|one| one.events.try_recv().ok()) {
             changed |= match event {
                 ServiceEvent::ServiceFound(..) => self.remember(),
                 ServiceEvent::ServiceResolved(service) => self.resolved(&service),
                 ServiceEvent::ServiceRemoved(_, name) => {
-                    self.remembered = self.remembered.saturating_sub(1);
+                    self.library.iter_mut().for_each(|one| one.remembered -= one.remembered.min(1));
                     self.there.remove(&name).is_some()
                 }
                 _ => false,
@@ -114,21 +146,27 @@ impl Discovery {
         Some(all.take(DISCOVERED).collect())
     }
 
-    /// A network that invents instances without end is looked at no more.
+    /// A network that invents instances without end is not looked at for a while.
     fn remember(&mut self) -> bool {
-        self.remembered += 1;
-        if self.remembered == DISCOVERED + 1 {
-            log::warn!("discovery ends: over the limit of {DISCOVERED} instances on this network");
+        let Some(library) = &mut self.library else { return false };
+        library.remembered += 1;
+        let over = library.remembered > DISCOVERED;
+        if over {
+            let rest_s = REST.as_secs();
+            log::warn!(
+                "discovery rests for {rest_s} s: over {DISCOVERED} instances are shown here"
+            );
             self.there.clear();
-            let _ = self.service.shutdown();
+            self.close();
+            self.rests_since = Some(Instant::now());
         }
-        self.remembered == DISCOVERED + 1
+        over
     }
 
     /// Whether that is news.
     fn resolved(&mut self, service: &ResolvedService) -> bool {
         let name = service.get_fullname();
-        if self.remembered > DISCOVERED || name.starts_with(&self.instance) {
+        if name.starts_with(&self.instance) {
             return false;
         }
         let ips = service.get_addresses().iter().map(|ip| ip.to_ip_addr());
@@ -142,12 +180,13 @@ impl Discovery {
     }
 
     /// Takes back what was said.
-    pub fn finish(self) {
-        let told = self.service.unregister(&format!("{}.{SERVICE}", self.instance));
-        if let Ok(told) = told {
+    pub fn finish(mut self) {
+        let name = format!("{}.{SERVICE}", self.instance);
+        let told = self.library.as_ref().and_then(|one| one.service.unregister(&name).ok());
+        if let Some(told) = told {
             let _ = told.recv_timeout(LAST_WORD);
         }
-        let _ = self.service.shutdown();
+        self.close();
     }
 }
 

@@ -4,6 +4,7 @@
 //! A keyed herd greets all that bear its mark. In an open one only a lone node joins what it finds,
 //! one address at a time: two herds never become one this way.
 
+use crate::node::roster::is_private;
 use crate::node::tables::Tables;
 use crate::wire::discovery::Discovered;
 use crate::wire::hello::Intent;
@@ -40,9 +41,13 @@ impl Discovery {
 
 /// All that is there now.
 pub fn found(t: &mut Tables, found: Vec<Discovered>) {
-    let is_ours = |one: &Discovered| t.own.is_own_address(one.at.ip());
-    t.discovery.found = found.into_iter().filter(|one| !is_ours(one)).take(DISCOVERED).collect();
-    if t.own.identity.herd().is_some() {
+    let keyed = t.own.identity.herd().is_some();
+    // Whoever is on this network may name any address: no open herd is outside private ones.
+    let near = keyed || t.own.options.open_public;
+    let wanted =
+        |one: &Discovered| !t.own.is_own_address(one.at.ip()) && (near || is_private(one.at.ip()));
+    t.discovery.found = found.into_iter().filter(wanted).take(DISCOVERED).collect();
+    if keyed {
         t.discovery.next = t.now;
     }
 }
