@@ -6,7 +6,7 @@ mod mesh;
 use herd::wire::codec::{FrameReader, decode, encode};
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
-use herd::wire::hello::{Hello, Intent};
+use herd::wire::hello::Hello;
 use herd::wire::ids::NodeId;
 use herd::wire::info::NodeInfo;
 use herd::wire::limits::FRAME_BYTES;
@@ -44,17 +44,7 @@ static WATCHING: Watching = Watching;
 
 fn hello() -> Hello {
     let who = Who::new(7, 1);
-    Hello {
-        version_min: 1,
-        version_max: 1,
-        intent: Intent::Join,
-        nonce: 5,
-        capabilities: 0,
-        proof: Vec::new(),
-        record: mesh::record(&who, "node7", 7).sign(&who.identity),
-        refused: None,
-        known_generation: None,
-    }
+    mesh::hello(mesh::record(&who, "node7", 7).sign(&who.identity))
 }
 
 /// One of each that a stranger, a member or a local program may send.

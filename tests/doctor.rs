@@ -166,14 +166,7 @@ fn a_known_node_with_another_key_is_no_hanging_one() {
 /// Who was shut out is told that, and not to see to its network.
 #[test]
 fn who_was_shut_out_is_told_so() {
-    let mut node1 = Daemon::prepared("node1");
-    let key = node1.state.join("key");
-    assert!(Command::new(DAUST).args(["key", "new"]).arg(&key).output().unwrap().status.success());
-    node1.restart();
-    let mut node2 = Daemon::prepared("node2");
-    fs::create_dir_all(&node2.state).unwrap();
-    fs::copy(&key, node2.state.join("key")).unwrap();
-    node2.restart();
+    let (node1, node2) = Daemon::keyed_two();
     node1.daust(&["remote", &node2.address.to_string(), "ping"]).expect_out("pong\n");
     assert_eq!(node1.daust(&["key", "revoke", "node2"]).status, 0);
     wait_until("node2 to know it", || {
@@ -192,10 +185,7 @@ fn who_was_shut_out_is_told_so() {
 fn strangers_are_told_apart() {
     let open = Daemon::start("open");
     let keyed = |name: &str| {
-        let mut daemon = Daemon::prepared(name);
-        let key = daemon.state.join("key");
-        let made = Command::new(DAUST).args(["key", "new"]).arg(&key).output().unwrap();
-        assert!(made.status.success());
+        let mut daemon = Daemon::prepared_keyed(name);
         daemon.restart();
         daemon
     };

@@ -100,14 +100,7 @@ fn who_did_what_is_known_after_a_crash() {
 
 #[test]
 fn a_stranger_is_in_the_journal_once_and_keyed_members_see_who_asked() {
-    let mut node1 = Daemon::prepared("node1");
-    let key = node1.state.join("key");
-    assert!(Command::new(DAUST).args(["key", "new"]).arg(&key).output().unwrap().status.success());
-    node1.restart();
-    let mut node2 = Daemon::prepared("node2");
-    fs::create_dir_all(&node2.state).unwrap();
-    fs::copy(&key, node2.state.join("key")).unwrap();
-    node2.restart();
+    let (node1, node2) = Daemon::keyed_two();
     let stranger = Daemon::start("stranger");
     let address = node1.address.to_string();
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use mio::Waker;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,13 @@ impl Library {
         thread::Builder::new()
             .name("discovery".to_string())
             .spawn(move || {
-                let events = found.iter().take_while(|event| pass(event, &sender));
-                events.for_each(|_| drop(waker.wake()));
+                // Until nobody listens any more.
+                for event in found {
+                    if sender.send(event).is_err() {
+                        return;
+                    }
+                    let _ = waker.wake();
+                }
             })
             .map_err(|e| format!("can not start its thread: {e}"))?;
         Ok(Library { service, events, remembered: 0 })
@@ -193,9 +198,4 @@ impl Discovery {
 /// Such an address says nothing without the interface.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
-
-/// Hands an event on; false when nobody listens any more.
-fn pass(event: &ServiceEvent, sender: &SyncSender<ServiceEvent>) -> bool {
-    sender.send(event.clone()).is_ok()
 }

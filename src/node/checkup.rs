@@ -188,7 +188,6 @@ fn peers(t: &Tables) -> Vec<Finding> {
     [heard].into_iter().chain(lost).collect()
 }
 
-/// Nodes that only others reach from here.
 fn discovered(t: &Tables) -> Option<Finding> {
     let there: Vec<String> = strangers(t).map(|one| one.at.to_string()).collect();
     let first = there.first()?;
@@ -200,6 +199,7 @@ fn discovered(t: &Tables) -> Option<Finding> {
     Some(Finding::note("discovery", format!("{text} {}{advice}", some_of(there))))
 }
 
+/// Nodes that only others reach from here.
 fn around(t: &Tables) -> Option<Finding> {
     let ids: Vec<NodeId> = t
         .roster

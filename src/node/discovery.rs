@@ -65,8 +65,9 @@ pub fn due(t: &mut Tables) -> Vec<(SocketAddr, Intent)> {
     }
     if !t.is_deserted() {
         t.discovery.tries = 0;
+        return Vec::new();
     }
-    let Some(first) = there.first().filter(|_| t.is_deserted()) else { return Vec::new() };
+    let Some(first) = there.first() else { return Vec::new() };
     let tries = t.discovery.tries;
     t.discovery.tries += 1;
     let own = t.own.record.addresses.first().map(|ip| SocketAddr::new(*ip, t.own.record.port));

@@ -122,6 +122,25 @@ impl Daemon {
         Daemon { name: name.to_string(), address, state, socket, directory, child: None }
     }
 
+    /// All but started, with a new herd key.
+    pub fn prepared_keyed(name: &str) -> Daemon {
+        let daemon = Daemon::prepared(name);
+        let key = daemon.state.join("key");
+        let made = Command::new(DAUST).args(["key", "new"]).arg(&key).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        daemon
+    }
+
+    /// node1 and node2 of one keyed herd, started, that have not met.
+    pub fn keyed_two() -> (Daemon, Daemon) {
+        let (mut node1, mut node2) = (Daemon::prepared_keyed("node1"), Daemon::prepared("node2"));
+        fs::create_dir_all(&node2.state).unwrap();
+        fs::copy(node1.state.join("key"), node2.state.join("key")).unwrap();
+        node1.restart();
+        node2.restart();
+        (node1, node2)
+    }
+
     /// The command line that starts it, to be changed at will.
     pub fn command(&self) -> Command {
         let mut command = Command::new(DAUSTD);

@@ -7,7 +7,7 @@ use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
-use herd::wire::hello::{self, Hello, Intent};
+use herd::wire::hello;
 use herd::wire::ids::{ClientId, NodeId, StreamId};
 use herd::wire::info::State;
 use herd::wire::key::HerdKey;
@@ -251,17 +251,7 @@ pub fn question(who: &Who) -> Vec<u8> {
 }
 
 pub fn hello_with(who: &Who, record: Vec<u8>) -> Vec<u8> {
-    let hello = Hello {
-        version_min: 1,
-        version_max: 1,
-        intent: Intent::Join,
-        nonce: 5,
-        capabilities: 0,
-        proof: Vec::new(),
-        record,
-        refused: None,
-        known_generation: None,
-    };
+    let hello = mesh::hello(record);
     let question = hello.question(&who.header(Kind::HelloQuestion, NodeId::ANYBODY));
     match who.identity.herd() {
         Some(key) => hello::seal(&question, key, Suite::Real, 1, [9; 16]),

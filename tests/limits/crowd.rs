@@ -1,10 +1,10 @@
 //! Many strangers and members at one node, made by hand: keys, addresses, what they say.
 
-use crate::mesh::{Mesh, Who, record};
+use crate::mesh::{self, Mesh, Who, record};
 use herd::node::{Input, Socket};
 use herd::wire::codec;
 use herd::wire::header::{Header, Kind};
-use herd::wire::hello::{Hello, Intent};
+use herd::wire::hello::Hello;
 use herd::wire::ids::NodeId;
 use herd::wire::message::{Body, Envelope, Nonce};
 use herd::wire::seal::{Identity, Suite};
@@ -40,17 +40,7 @@ pub fn give(mesh: &mut Mesh, from: SocketAddr, bytes: &[u8]) {
 
 /// He greets; what he is answered, if he is.
 pub fn greet(mesh: &mut Mesh, who: &Who, from: SocketAddr) -> Option<Hello> {
-    let hello = Hello {
-        version_min: 1,
-        version_max: 1,
-        intent: Intent::Join,
-        nonce: 5,
-        capabilities: 0,
-        proof: Vec::new(),
-        record: record(who, "crowd", 60).sign(&who.identity),
-        refused: None,
-        known_generation: None,
-    };
+    let hello = mesh::hello(record(who, "crowd", 60).sign(&who.identity));
     let before = mesh.sent.len();
     let header = Header::new(Kind::HelloQuestion, NodeId::ANYBODY, who.id());
     give(mesh, from, &hello.question(&header));

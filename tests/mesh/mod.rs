@@ -7,6 +7,7 @@ use herd::wire::codec;
 use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
+use herd::wire::hello::{Hello, Intent};
 use herd::wire::ids::{ClientId, Generation, NodeId, StreamId};
 use herd::wire::info::{NodeInfo, State};
 use herd::wire::key::HerdKey;
@@ -143,6 +144,21 @@ pub struct Mesh {
     queue: BTreeMap<(Time, u64), (usize, Event)>,
     next_event: u64,
     next_request: u64,
+}
+
+/// A question of somebody with this record, as signed.
+pub fn hello(record: Vec<u8>) -> Hello {
+    Hello {
+        version_min: 1,
+        version_max: 1,
+        intent: Intent::Join,
+        nonce: 5,
+        capabilities: 0,
+        proof: Vec::new(),
+        record,
+        refused: None,
+        known_generation: None,
+    }
 }
 
 pub fn address_of(member: usize) -> SocketAddr {

@@ -1,12 +1,12 @@
 //! A running open herd is given a key: nobody who was named is lost or called down, no command goes
 //! astray, and who was not named gets no key.
 
-use super::rotation::{keys, newest, require_one_key};
+use super::rotation::{any, calm, disturb, keys, newest, require_one_key};
 use super::{phone, require_all_ping, require_nobody_down, require_ping};
 use crate::machine::MachineId;
 use crate::nat::Kind;
 use crate::net::Link;
-use crate::world::{Act, World};
+use crate::world::World;
 use herd::wire::command::{Command, Scope};
 use herd::wire::ids::NodeId;
 use herd::wire::info::State;
@@ -27,10 +27,6 @@ fn open(world: &mut World, top: usize) -> Vec<MachineId> {
     world.start_all();
     world.require_agreement(20_000);
     ids
-}
-
-fn any(world: &mut World, ids: &[MachineId]) -> MachineId {
-    ids[world.rng.random_range(0..ids.len())]
 }
 
 fn node_ids(world: &World, ids: &[MachineId]) -> Vec<NodeId> {
@@ -256,37 +252,9 @@ pub fn chaos(world: &mut World) {
     for _ in 0..8 {
         let wait_ms = world.rng.random_range(100..10_000);
         world.run_ms(wait_ms);
-        let id = any(world, &ids);
-        let back_us = world.now_us + world.rng.random_range(50_000..30_000_000);
-        match world.rng.random_range(0..4) {
-            0 if id != ids[0] && world.machines[id].is_running() => {
-                world.kill(id);
-                world.at(back_us, Act::Start(id));
-            }
-            1 if world.machines[id].is_live() => {
-                let ms = world.rng.random_range(100..20_000);
-                world.pause_for(id, ms);
-            }
-            2 => {
-                let half: Vec<MachineId> =
-                    ids.iter().copied().filter(|_| world.rng.random_bool(0.5)).collect();
-                world.split(&half, 1);
-                world.at(back_us, Act::Heal);
-            }
-            _ if world.machines[id].is_live() => {
-                world.answer(id, Scope::Here, Command::Rotate);
-            }
-            _ => {}
-        }
+        disturb(world, &ids, Some(ids[0]), 4);
     }
-    world.heal();
-    world.net.link = Link::LAN;
-    for id in &ids {
-        world.resume(*id);
-        if !world.machines[*id].is_running() {
-            world.start(*id);
-        }
-    }
+    calm(world, &ids);
     require_one_key(world, &ids, 120_000);
     require_over(world, &ids, ADOPTED_MS);
 }

@@ -58,7 +58,7 @@ fn revoke(world: &mut World, from: MachineId, victim: MachineId) {
     change(world, from, Command::Revoke(name));
 }
 
-fn any(world: &mut World, ids: &[MachineId]) -> MachineId {
+pub fn any(world: &mut World, ids: &[MachineId]) -> MachineId {
     ids[world.rng.random_range(0..ids.len())]
 }
 
@@ -320,6 +320,46 @@ pub fn revoked_and_rotated(world: &mut World) {
     require_unheard(world, &ids, victim, since_us);
 }
 
+/// One of these is killed for a while, but not who is spared; or paused; or half of them are cut off;
+/// or, in the rest of so many cases, one makes a key.
+pub fn disturb(world: &mut World, ids: &[MachineId], spared: Option<MachineId>, cases: u32) {
+    let id = any(world, ids);
+    let back_us = world.now_us + world.rng.random_range(50_000..30_000_000);
+    match world.rng.random_range(0..cases) {
+        0 if spared != Some(id) && world.machines[id].is_running() => {
+            world.kill(id);
+            world.at(back_us, Act::Start(id));
+        }
+        1 if world.machines[id].is_live() => {
+            let ms = world.rng.random_range(100..20_000);
+            world.pause_for(id, ms);
+        }
+        2 => {
+            let half: Vec<MachineId> =
+                ids.iter().copied().filter(|_| world.rng.random_bool(0.5)).collect();
+            world.split(&half, 1);
+            world.at(back_us, Act::Heal);
+        }
+        // Beyond the limit of keys it is refused.
+        _ if world.machines[id].is_live() => {
+            world.answer(id, Scope::Here, Command::Rotate);
+        }
+        _ => {}
+    }
+}
+
+/// The network is whole and all of these run.
+pub fn calm(world: &mut World, ids: &[MachineId]) {
+    world.heal();
+    world.net.link = Link::LAN;
+    for id in ids {
+        world.resume(*id);
+        if !world.machines[*id].is_running() {
+            world.start(*id);
+        }
+    }
+}
+
 /// Sixteen that are killed, paused, cut off and lose datagrams, with keys made all the while.
 pub fn chaos(world: &mut World) {
     let ids = keyed(world, 13);
@@ -327,37 +367,8 @@ pub fn chaos(world: &mut World) {
     for _ in 0..12 {
         let wait_ms = world.rng.random_range(500..20_000);
         world.run_ms(wait_ms);
-        let id = any(world, &ids);
-        let back_us = world.now_us + world.rng.random_range(50_000..30_000_000);
-        match world.rng.random_range(0..5) {
-            0 if world.machines[id].is_running() => {
-                world.kill(id);
-                world.at(back_us, Act::Start(id));
-            }
-            1 if world.machines[id].is_live() => {
-                let ms = world.rng.random_range(100..20_000);
-                world.pause_for(id, ms);
-            }
-            2 => {
-                let half: Vec<MachineId> =
-                    ids.iter().copied().filter(|_| world.rng.random_bool(0.5)).collect();
-                world.split(&half, 1);
-                world.at(back_us, Act::Heal);
-            }
-            // Beyond the limit of keys it is refused.
-            _ if world.machines[id].is_live() => {
-                world.answer(id, Scope::Here, Command::Rotate);
-            }
-            _ => {}
-        }
+        disturb(world, &ids, None, 5);
     }
-    world.heal();
-    world.net.link = Link::LAN;
-    for id in &ids {
-        world.resume(*id);
-        if !world.machines[*id].is_running() {
-            world.start(*id);
-        }
-    }
+    calm(world, &ids);
     require_one_key(world, &ids, 120_000);
 }
