@@ -22,7 +22,7 @@ _daust() {
     local options='-j --json -t --timeout -s --socket -v --verbose -V --version -y --yes
         --boot --user --builds --ssh --ansible --prometheus --node --kind --at -h --help'
     local words='remote all ping list show trace watch doctor why history version key token forget
-        stop startup add remove inventory'
+        stop startup add remove inventory nc ssh'
     COMPREPLY=()
     case $before in
         --node) _daust_offer "$typed" < <(_daust_nodes) ;;
@@ -31,7 +31,8 @@ _daust() {
         --builds) COMPREPLY=($(compgen -d -- "$typed")) ;;
         -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
         -t | --timeout) ;;
-        remote | forget | revoke | history | why | doctor) _daust_offer "$typed" < <(_daust_nodes) ;;
+        remote | forget | revoke | history | why | doctor | nc | ssh)
+            _daust_offer "$typed" < <(_daust_nodes) ;;
         key) COMPREPLY=($(compgen -W 'add adopt list new revoke rotate show' -- "$typed")) ;;
         trace) _daust_offer "$typed" < <(printf '%s\n' all remote; _daust_nodes) ;;
         *)

@@ -10,11 +10,13 @@ mod doctor;
 mod help;
 mod inventory;
 mod key;
+mod nc;
 mod options;
 mod past;
 mod programs;
 mod screen;
 mod show;
+mod ssh;
 mod startup;
 mod watch;
 
@@ -90,6 +92,8 @@ fn local(words: &[String], options: &Options, screen: &mut Screen) -> Option<i32
         "add" => Some(add::add(&words[1..], options, screen)),
         "remove" => Some(add::remove(&words[1..], options, screen)),
         "inventory" => Some(inventory::run(&words[1..], options, screen)),
+        "nc" => Some(nc::run(&words[1..], options, screen)),
+        "ssh" => Some(ssh::run(&words[1..], options, screen)),
         "startup" => Some(startup::run(&words[1..], options, screen)),
         _ => None,
     }

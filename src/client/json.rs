@@ -52,6 +52,7 @@ fn reply_objects(reply: &Reply, elapsed_us: u64, verbose: bool) -> Vec<Value> {
         Reply::Findings(findings) => findings.iter().map(finding).collect(),
         Reply::Why(info) => vec![why(info)],
         Reply::History(entries) => entries.iter().map(entry).collect(),
+        Reply::Pipe(_) => Vec::new(),
         Reply::Error(failure) => vec![error(failure)],
     }
 }

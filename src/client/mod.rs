@@ -23,6 +23,7 @@ use crate::wire::codec::{FrameReader, decode, encode, frame};
 use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::limits::{ANSWER_MS, FRAME_BYTES, GOODBYE_MS};
+use crate::wire::pipe::Piece;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use answers::{Answer, Gathering};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -117,14 +118,25 @@ impl Connection {
     /// Sends a request and gives its number. A time-out of 0 is the daemon's default.
     pub fn send(&mut self, scope: Scope, command: Command, timeout_ms: u64) -> Result<u64, Error> {
         self.last_number += 1;
-        let request = Request { number: self.last_number, scope, command, timeout_ms };
-        let bytes = encode(&request);
+        let number = self.last_number;
+        self.write_request(&Request { number, scope, command, timeout_ms })?;
+        Ok(number)
+    }
+
+    /// Sends a further piece along the pipe that was asked for under this number.
+    pub fn send_piece(&mut self, number: u64, piece: Piece) -> Result<(), Error> {
+        let command = Command::Pipe(piece);
+        self.write_request(&Request { number, scope: Scope::Here, command, timeout_ms: 0 })
+    }
+
+    fn write_request(&mut self, request: &Request) -> Result<(), Error> {
+        let bytes = encode(request);
         if bytes.len() > FRAME_BYTES {
             let detail = format!("a request over {FRAME_BYTES} bytes is refused");
             return Err(Error::Refused(Failure::new(ErrorCode::Limit, detail)));
         }
         match self.write(&frame(&bytes)) {
-            Ok(()) => Ok(self.last_number),
+            Ok(()) => Ok(()),
             Err(cause) if waited(&cause) => {
                 // Half a frame may be out: nothing that follows would be understood.
                 let _ = self.stream.shutdown(Shutdown::Both);

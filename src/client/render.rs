@@ -42,7 +42,8 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
         Reply::Findings(findings) => findings.iter().map(finding_line).collect(),
         Reply::Why(info) => why::text(info, verbose),
         Reply::History(entries) => entries.iter().map(entry_line).collect(),
-        Reply::Error(_) => String::new(),
+        // No text: `nc` takes it.
+        Reply::Pipe(_) | Reply::Error(_) => String::new(),
     }
 }
 

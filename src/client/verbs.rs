@@ -226,6 +226,16 @@ pub static LOCAL: &[Local] = &[
         arguments: "--ssh | --ansible | --prometheus",
         help: "print the herd for other programs, hidden nodes by their parents",
     },
+    Local {
+        word: "nc",
+        arguments: "NODE PORT",
+        help: "standard input and output to a port of a node, hidden or not (keyed herds)",
+    },
+    Local {
+        word: "ssh",
+        arguments: "[USER@]NODE [-- ARGUMENT...]",
+        help: "ssh to a node, hidden or not, through the herd (keyed herds)",
+    },
     Local { word: "key new", arguments: "[FILE]", help: "make the first key of a new herd" },
     Local {
         word: "key add",

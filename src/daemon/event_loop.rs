@@ -7,6 +7,7 @@ use crate::daemon::homes::{self, Resolver};
 use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
 use crate::daemon::options::Settings;
+use crate::daemon::pipes::Pipes;
 use crate::daemon::signals::{Signals, Wish};
 use crate::daemon::store::{Store, unix_s};
 use crate::daemon::streams::Streams;
@@ -39,6 +40,7 @@ pub struct World {
     pub ephemeral: Udp,
     pub streams: Streams,
     pub control: Control,
+    pub pipes: Pipes,
     pub store: Store,
     pub resolver: Option<Resolver>,
     pub log: logging::Handle,
@@ -96,6 +98,7 @@ impl Run {
             node,
             world.streams.deadline(),
             world.control.deadline(),
+            world.pipes.deadline(),
             self.stop_by,
             Some(world.watcher.deadline()),
             world.watchdog.deadline(),
@@ -130,6 +133,7 @@ impl Run {
         }
         world.streams.flush(now);
         world.control.flush();
+        world.pipes.flush();
         world.watchdog.feed(now);
         self.stopped |= self.stop_by.is_some_and(|time| now >= time);
     }
@@ -167,6 +171,7 @@ impl World {
             || self.ephemeral.more()
             || self.streams.more()
             || self.control.more()
+            || self.pipes.more()
             || self.watcher.more()
     }
 
@@ -184,6 +189,7 @@ impl World {
                 Source::Addresses => self.watcher.on_event(),
                 Source::Stream(id) => self.streams.on_event(now, id, event, feed),
                 Source::Client(id) => self.control.on_event(id, event),
+                Source::Pipe(id) => self.pipes.on_event(id, event),
             }
         }
         signalled
@@ -203,6 +209,7 @@ impl World {
         self.ephemeral.receive(now, feed);
         self.streams.turn(now, feed);
         self.control.turn(now, feed);
+        self.pipes.turn(now, feed);
     }
 
     /// Does what the node wants; true when it wants to end.
@@ -217,6 +224,8 @@ impl World {
             Output::Proved { stream } => self.streams.proved(stream),
             Output::Hangup { stream } => self.streams.hang_up(now, stream),
             Output::Part { client, part } => self.control.send(client, &part),
+            Output::Connect { pipe, to } => self.pipes.connect(now, pipe, to),
+            Output::Piece { pipe, piece } => self.pipes.carry_out(pipe, piece),
             Output::Keep { ticket, entries } => self.store.keep(ticket, entries),
             Output::Stopped => return true,
         }

@@ -18,6 +18,7 @@ mod local_addresses;
 mod log_sink;
 mod logging;
 pub mod options;
+mod pipes;
 mod process;
 mod remembered;
 mod sandbox;
@@ -164,6 +165,7 @@ fn start(
     let users = users::Users::new(settings.readers.as_deref())?;
     let control =
         control::Control::listen(registry()?, listener, file, users).map_err(|e| no_poll(&e))?;
+    let pipes = pipes::Pipes::new(registry()?);
     if settings.sandbox
         && let Err(why) = sandbox::bound()
     {
@@ -192,6 +194,7 @@ fn start(
         ephemeral,
         streams,
         control,
+        pipes,
         store,
         resolver,
         log,

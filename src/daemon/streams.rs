@@ -369,7 +369,7 @@ impl Streams {
 }
 
 /// Whether a dial has succeeded; an error when it has failed.
-fn dialled(socket: &TcpStream) -> io::Result<bool> {
+pub fn dialled(socket: &TcpStream) -> io::Result<bool> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
     }

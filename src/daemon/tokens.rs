@@ -1,6 +1,6 @@
 //! What an event of the loop is about.
 
-use crate::wire::ids::{ClientId, StreamId};
+use crate::wire::ids::{ClientId, PipeId, StreamId};
 use mio::Token;
 
 /// Everything the loop listens to.
@@ -15,6 +15,7 @@ pub enum Source {
     Addresses,
     Stream(StreamId),
     Client(ClientId),
+    Pipe(PipeId),
 }
 
 const FIXED: [Source; 7] = [
@@ -27,13 +28,17 @@ const FIXED: [Source; 7] = [
     Source::Addresses,
 ];
 
+/// Sources of which there are many.
+const KINDS: usize = 3;
+
 impl Source {
-    /// Streams and clients take turns after the fixed ones.
+    /// Streams, clients and pipes take turns after the fixed ones.
     pub fn token(self) -> Token {
-        let number = |id: u64, which: usize| Token(FIXED.len() + (id as usize) * 2 + which);
+        let number = |id: u64, which: usize| Token(FIXED.len() + (id as usize) * KINDS + which);
         match self {
             Source::Stream(StreamId(id)) => number(id, 0),
             Source::Client(ClientId(id)) => number(id, 1),
+            Source::Pipe(PipeId(id)) => number(id, 2),
             fixed => Token(FIXED.iter().position(|one| *one == fixed).unwrap_or_default()),
         }
     }
@@ -43,11 +48,11 @@ impl Source {
             return *fixed;
         }
         let number = token.0 - FIXED.len();
-        let id = (number / 2) as u64;
-        if number.is_multiple_of(2) {
-            Source::Stream(StreamId(id))
-        } else {
-            Source::Client(ClientId(id))
+        let id = (number / KINDS) as u64;
+        match number % KINDS {
+            0 => Source::Stream(StreamId(id)),
+            1 => Source::Client(ClientId(id)),
+            _ => Source::Pipe(PipeId(id)),
         }
     }
 }
@@ -60,7 +65,8 @@ mod tests {
     fn tokens_lead_back_to_their_source() {
         let streams = [0, 1, 2, 1 << 30].map(|id| Source::Stream(StreamId(id)));
         let clients = [0, 1, 2, 1 << 30].map(|id| Source::Client(ClientId(id)));
-        for source in FIXED.into_iter().chain(streams).chain(clients) {
+        let pipes = [0, 1, 2, 1 << 30].map(|id| Source::Pipe(PipeId(id)));
+        for source in FIXED.into_iter().chain(streams).chain(clients).chain(pipes) {
             assert_eq!(Source::of(source.token()), source);
         }
     }

@@ -6,9 +6,10 @@
 use crate::wire::command::Rank;
 use crate::wire::control::{Part, Request};
 use crate::wire::discovery::Discovered;
-use crate::wire::ids::{ClientId, Name, StreamId};
+use crate::wire::ids::{ClientId, Name, PipeId, StreamId};
 use crate::wire::key::HerdKey;
 use crate::wire::limits::TIMEOUT_MS;
+use crate::wire::pipe::Piece;
 use crate::wire::seal::Suite;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -215,6 +216,11 @@ pub enum Input<'a> {
     Clock {
         unix_s: u64,
     },
+    /// From the connection at the far end of a pipe.
+    Piece {
+        pipe: PipeId,
+        piece: Piece,
+    },
     /// SIGTERM: say goodbye; `Stopped` follows.
     Leave,
 }
@@ -252,6 +258,16 @@ pub enum Output {
         ticket: u64,
         entries: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// Connect to the first of these that answers, as the far end of a pipe.
+    Connect {
+        pipe: PipeId,
+        to: Vec<SocketAddr>,
+    },
+    /// For that connection. It ends by itself when both sides have, or at once when the pipe failed.
+    Piece {
+        pipe: PipeId,
+        piece: Piece,
+    },
     /// The goodbye is said: the process may end.
     Stopped,
 }
@@ -267,6 +283,7 @@ pub enum Why {
     Request,
     Keys,
     Stream,
+    Pipe,
     Keep,
     Goodbye,
 }

@@ -94,6 +94,11 @@ fn execute(t: &mut Tables, asker: &Asker, command: &Command) -> Vec<Reply> {
             let text = "`doctor NODE` is asked of the local node only";
             vec![Reply::Error(Failure::new(ErrorCode::Invalid, text))]
         }
+        // Taken before it comes here where it is asked for as it should be.
+        Command::Pipe(_) => {
+            let text = "a pipe is asked of the local node, for one other";
+            vec![Reply::Error(Failure::new(ErrorCode::Invalid, text))]
+        }
         Command::History(about) => history(t, asker, about.as_deref()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::node::boundary::Output;
 use crate::node::outbox::Channel;
 use crate::node::tables::Tables;
-use crate::wire::header::{HEADER_BYTES, Header};
+use crate::wire::header::{HEADER_BYTES, Header, Kind};
 use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::limits::CHANNEL_WINDOW_BYTES;
 use crate::wire::noise::{Read, Session};
@@ -28,6 +28,10 @@ pub struct Link {
 
 /// One end of a session.
 pub struct End {
+    /// For one byte pipe and nothing else.
+    pub pipe: bool,
+    /// Closed when its queue is sent.
+    pub closing: bool,
     pub peer: NodeId,
     pub session: Session,
     pub credit_bytes: u32,
@@ -61,8 +65,10 @@ impl Link {
 }
 
 impl End {
-    pub fn new(peer: NodeId, session: Session) -> End {
+    pub fn new(peer: NodeId, session: Session, kind: Kind) -> End {
         End {
+            pipe: kind == Kind::Pipe,
+            closing: false,
             peer,
             session,
             credit_bytes: CHANNEL_WINDOW_BYTES,

@@ -9,12 +9,12 @@
 
 use crate::node::boundary::{Closed, Output};
 use crate::node::link::{End, Link, accept, frame};
-use crate::node::outbox::{Channel, Notice};
+use crate::node::outbox::{Channel, Matter, Notice};
 use crate::node::tables::Tables;
 use crate::wire::header::{HEADER_BYTES, Header, Kind};
 use crate::wire::ids::{NodeId, StreamId};
 use crate::wire::limits::{
-    CHANNEL_QUEUE_BYTES, CHANNEL_WINDOW_BYTES, CHANNELS_PER_STREAM, HOPS, STREAMS, UNPROVED_MS,
+    CHANNEL_QUEUE_BYTES, CHANNEL_WINDOW_BYTES, CHANNELS_PER_STREAM, STREAMS, UNPROVED_MS,
 };
 use crate::wire::noise::{Read, Session};
 use crate::wire::time::Time;
@@ -29,8 +29,6 @@ pub(super) const CLOSE: u8 = 4;
 const LINK: u32 = 0;
 /// A link that carried nothing for so long is closed by who dialled it.
 const IDLE_MS: u64 = 60_000;
-/// A held link that is gone, or could not be dialled, is dialled again so often.
-const HOLD_AGAIN_MS: u64 = 1_000;
 
 /// What a frame gave the rest of the node.
 pub enum Arrived {
@@ -44,11 +42,11 @@ pub enum Arrived {
 pub struct Links {
     pub(super) links: BTreeMap<StreamId, Link>,
     sessions: BTreeMap<NodeId, Channel>,
-    next_stream: u64,
+    pub(super) next_stream: u64,
     /// The link to this node is held open however idle it is.
-    held: Option<NodeId>,
+    pub(super) held: Option<NodeId>,
     /// When it is dialled again, should it be gone.
-    next_hold: Time,
+    pub(super) next_hold: Time,
 }
 
 impl Links {
@@ -68,7 +66,7 @@ impl Links {
             link.waiting.push((to, bytes));
             return Ok(());
         }
-        self.open_channel(t, stream, to);
+        self.open_session(t, stream, to);
         match self.sessions.get(&to).copied() {
             Some(channel) => self.post_on(t, channel, to, bytes),
             // A link still dialling: its own session is opened when it is up.
@@ -109,22 +107,6 @@ impl Links {
         self.links.values().any(|link| link.peer == Some(id))
     }
 
-    /// From now on there is a link to this node, dialled again whenever it is gone.
-    pub fn hold(&mut self, t: &mut Tables, id: Option<NodeId>) {
-        self.held = id;
-        self.next_hold = t.now;
-        self.dial_held(t);
-    }
-
-    fn dial_held(&mut self, t: &mut Tables) {
-        let Some(id) = self.held.filter(|id| self.next_hold <= t.now && !self.is_linked(*id))
-        else {
-            return;
-        };
-        self.next_hold = t.now.plus_ms(HOLD_AGAIN_MS).on_grid();
-        self.link_to(t, id);
-    }
-
     /// An address at one end is gone, ours or that of `peer`: so are the links that ended there,
     /// long before the kernel gives them up.
     pub fn moved(&mut self, t: &mut Tables, peer: Option<NodeId>) {
@@ -148,44 +130,6 @@ impl Links {
         self.moved(t, Some(id));
     }
 
-    /// The node whose link leads to `to`: itself, or the last unhidden one of its ancestors; our
-    /// parent, where we do not see that one.
-    pub(super) fn neighbour(&self, t: &Tables, to: NodeId) -> Option<NodeId> {
-        let mut id = to;
-        for _ in 0..HOPS {
-            if self.is_linked(id) {
-                return Some(id);
-            }
-            let peer = t.roster.get(id)?;
-            match peer.record.parent.filter(|_| peer.record.hidden) {
-                Some(parent) if parent != t.own.id => id = parent,
-                _ => break,
-            }
-        }
-        // Before it is known whether we are hidden, our gateway's node may be the parent to come.
-        let gateway = t.own.gateways_met.values().find(|_| t.own.hidden.is_none()).copied();
-        let ours = self.held.filter(|parent| self.is_linked(*parent)).or(gateway);
-        let ours = ours.filter(|ours| *ours != id && t.routes.seen_directly(id, t.now).is_none());
-        Some(ours.unwrap_or(id))
-    }
-
-    pub(super) fn link_to(&mut self, t: &mut Tables, neighbour: NodeId) -> Option<StreamId> {
-        let known = self.links.iter().find(|(_, link)| link.peer == Some(neighbour));
-        if let Some((stream, _)) = known {
-            return Some(*stream);
-        }
-        if self.links.len() >= STREAMS {
-            t.own.count("streams refused at their limit");
-            return None;
-        }
-        let address = t.routes.dial(neighbour, &t.own, &t.roster, t.now)?;
-        let stream = StreamId(self.next_stream * 2 + 1);
-        self.next_stream += 1;
-        self.links.insert(stream, Link::new(true, Some(neighbour), t.now));
-        t.out.output(Output::Dial { stream, to: address });
-        Some(stream)
-    }
-
     pub fn opened(&mut self, t: &mut Tables, stream: StreamId) {
         let full = self.links.len() >= STREAMS;
         match self.links.get_mut(&stream) {
@@ -193,7 +137,7 @@ impl Links {
                 link.open = true;
                 link.opened = t.now;
                 if let Some(peer) = link.peer {
-                    self.open_channel(t, stream, peer);
+                    self.open_session(t, stream, peer);
                 }
             }
             None if full => {
@@ -208,22 +152,41 @@ impl Links {
         }
     }
 
-    fn open_channel(&mut self, t: &mut Tables, stream: StreamId, to: NodeId) {
-        let Some(link) = self.links.get_mut(&stream).filter(|link| link.open) else { return };
+    fn open_session(&mut self, t: &mut Tables, stream: StreamId, to: NodeId) {
+        if let Some(channel) = self.open_channel(t, stream, to, Kind::Channel) {
+            self.sessions.insert(to, channel);
+        }
+    }
+
+    /// A channel for one pipe; None: not yet, as its way is being dialled, or there is none.
+    pub fn open_pipe(&mut self, t: &mut Tables, to: NodeId) -> Option<Channel> {
+        let neighbour = self.neighbour(t, to)?;
+        let stream = self.link_to(t, neighbour)?;
+        self.links.get(&stream).filter(|link| link.proved)?;
+        self.open_channel(t, stream, to, Kind::Pipe)
+    }
+
+    fn open_channel(
+        &mut self,
+        t: &mut Tables,
+        stream: StreamId,
+        to: NodeId,
+        kind: Kind,
+    ) -> Option<Channel> {
+        let link = self.links.get_mut(&stream).filter(|link| link.open)?;
         if link.ends.len() + link.forwards.len() >= CHANNELS_PER_STREAM {
             t.own.count("channels refused at their limit");
-            return;
+            return None;
         }
         let herd = t.own.key_for(t.roster.get(to).map(|peer| &peer.record));
-        let header = t.own.header(herd, Kind::Channel, to);
+        let header = t.own.header(herd, kind, to);
         let seed = t.random.random();
-        let session = Session::open(&t.own.identity, herd, &header, seed);
-        let Ok((session, first)) = session else { return };
+        let (session, first) = Session::open(&t.own.identity, herd, &header, seed).ok()?;
         let number = link.number();
-        link.ends.insert(number, End::new(to, session));
-        self.sessions.insert(to, Channel { stream, number });
+        link.ends.insert(number, End::new(to, session, kind));
         let payload = [&header.to_bytes()[..], &first].concat();
         frame(t, link, stream, OPEN, number, &payload);
+        Some(Channel { stream, number })
     }
 
     /// One frame arrived.
@@ -290,7 +253,8 @@ impl Links {
         if full {
             t.own.count("channels refused at their limit");
         }
-        if header.kind != Kind::Channel || full || taken {
+        let wrong = !matches!(header.kind, Kind::Channel | Kind::Pipe);
+        if wrong || full || taken {
             frame(t, link, channel.stream, CLOSE, channel.number, &[]);
             return;
         }
@@ -300,7 +264,7 @@ impl Links {
         }
         match accept(t, &header, first) {
             Some((session, reply)) => {
-                link.ends.insert(channel.number, End::new(header.sender, session));
+                link.ends.insert(channel.number, End::new(header.sender, session, header.kind));
                 frame(t, link, channel.stream, DATA, channel.number, &reply);
             }
             None => frame(t, link, channel.stream, CLOSE, channel.number, &[]),
@@ -355,9 +319,11 @@ impl Links {
     pub fn trust(&mut self, t: &mut Tables, channel: Channel) {
         let Some(link) = self.links.get_mut(&channel.stream) else { return };
         let Some(end) = link.ends.get(&channel.number) else { return };
-        let peer = end.peer;
+        let (peer, pipe) = (end.peer, end.pipe);
         let first = !link.proved && (link.peer.is_none() || link.peer == Some(peer));
-        self.sessions.insert(peer, channel);
+        if !pipe {
+            self.sessions.insert(peer, channel);
+        }
         if first {
             link.proved = true;
             link.peer = Some(peer);
@@ -367,6 +333,15 @@ impl Links {
             }
         }
         self.flush(t, channel);
+    }
+
+    /// Closes one channel when all that was posted on it is sent.
+    pub fn finish(&mut self, t: &mut Tables, channel: Channel) {
+        let link = self.links.get_mut(&channel.stream);
+        if let Some(end) = link.and_then(|link| link.ends.get_mut(&channel.number)) {
+            end.closing = true;
+            self.flush(t, channel);
+        }
     }
 
     /// Closes one channel at both ends.
@@ -385,6 +360,9 @@ impl Links {
         let Some(end) = link.ends.remove(&channel.number) else { return };
         if self.sessions.get(&end.peer) == Some(&channel) {
             self.sessions.remove(&end.peer);
+        }
+        if end.pipe {
+            return t.out.notice(Notice::Pipe(Matter::Lost(channel)));
         }
         let neighbour = link.peer == Some(end.peer) || link.peer.is_none();
         if neighbour {
@@ -421,8 +399,12 @@ impl Links {
                 frame(t, link, other.stream, CLOSE, other.number, &[]);
             }
         }
-        for end in link.ends.values() {
-            self.salvage(t, end.peer, end.queue.iter());
+        for (number, end) in &link.ends {
+            if end.pipe {
+                t.out.notice(Notice::Pipe(Matter::Lost(Channel { stream, number: *number })));
+            } else {
+                self.salvage(t, end.peer, end.queue.iter());
+            }
         }
         for (to, bytes) in &link.waiting {
             self.salvage(t, *to, std::iter::once(bytes));
@@ -448,6 +430,10 @@ impl Links {
         link.used = t.now;
         while let Some(end) = link.ends.get_mut(&channel.number) {
             let fits = |bytes: &&Vec<u8>| bytes.len() as u32 + 16 <= end.credit_bytes;
+            if end.closing && end.queue.is_empty() {
+                link.ends.remove(&channel.number);
+                return frame(t, link, channel.stream, CLOSE, channel.number, &[]);
+            }
             if !end.session.is_open() || end.queue.front().filter(fits).is_none() {
                 return;
             }

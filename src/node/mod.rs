@@ -2,18 +2,20 @@
 //!
 //! [`Node::handle`] takes one input, [`Node::tick`] runs what is due, [`Node::poll`] gives what is
 //! to be carried out. Features (`members`, `votes`, `hellos`, `nat`, `homes`, `sync`, `links`,
-//! `relay`, `rotation`, `keeping`) change the tables and ask through the outbox; they never call
+//! `relay`, `pipes`, `rotation`, `keeping`) change the tables and ask through the outbox; they never call
 //! each other. What one learns and another needs is a notice, and `notice` below is the one place
 //! where it is handed on.
 
 mod admission;
 mod ages;
 mod answerer;
+mod asleep;
 mod boundary;
 mod checkup;
 mod clones;
 mod contacts;
 mod diagnosis;
+mod dials;
 mod digest;
 mod discovery;
 mod doctor;
@@ -37,6 +39,7 @@ mod outbox;
 mod own;
 mod pair;
 mod peer;
+mod pipes;
 pub mod planted;
 mod post;
 mod relay;
@@ -62,7 +65,6 @@ use crate::wire::hello::Intent;
 use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, EventKind};
-use crate::wire::limits::SLEPT_MS;
 use crate::wire::message::{Body, Nonce};
 use crate::wire::rumor::{Rumor, Subject, Verdict};
 use crate::wire::time::Time;
@@ -71,7 +73,7 @@ use goodbye::Goodbye;
 use host::is_examination;
 use journal::Journal;
 use links::Arrived;
-use outbox::{Met, Notice, Outbox};
+use outbox::{Matter, Met, Notice, Outbox};
 use own::Own;
 use planted::Bug;
 use post::Came;
@@ -80,9 +82,6 @@ use rand::{RngExt, SeedableRng};
 use relay::Greet;
 use tables::Tables;
 
-/// A turn this late may read what waited in a buffer, and for so long afterwards.
-const LATE_MS: u64 = 100;
-const DRAIN_MS: u64 = 200;
 /// A deadline that is already past means "very soon": the loop never spins.
 const SOON_MS: u64 = 10;
 
@@ -99,6 +98,7 @@ pub struct Node {
     relay: relay::Relay,
     rotation: rotation::Rotation,
     answerer: answerer::Answerer,
+    pipes: pipes::Pipes,
     doctor: Doctor,
     keeping: keeping::Keeping,
     goodbye: Option<Goodbye>,
@@ -148,6 +148,7 @@ impl Node {
             relay: Default::default(),
             rotation: rotation::Rotation::new(now),
             answerer: Default::default(),
+            pipes: Default::default(),
             doctor: Default::default(),
             keeping,
             goodbye: None,
@@ -191,6 +192,10 @@ impl Node {
             Input::Request { client, request, .. } if is_examination(&request) => {
                 self.examine(client, request);
             }
+            Input::Request { client, user, request } if pipes::is_for_one(&request) => {
+                self.pipes.request(t, client, user, request);
+            }
+            Input::Piece { pipe, piece } => self.pipes.local_said(t, pipe, piece),
             Input::Request { client, user, request } => {
                 if let Some(Greet { address, why }) = self.relay.request(t, client, user, request) {
                     self.hellos.contacts.contact(t, address, NodeId::ANYBODY, Intent::Join, why);
@@ -199,6 +204,7 @@ impl Node {
             Input::ClientGone { client } => {
                 self.relay.client_gone(client);
                 self.doctor.client_gone(client);
+                self.pipes.client_gone(t, client);
             }
             Input::Addresses { own, gateways } => self.addresses(&own, &gateways),
             Input::Homes(homes) => self.hellos.contacts.set_homes(t, &homes),
@@ -226,6 +232,7 @@ impl Node {
         self.rotation.tick(t);
         self.doctor.tick(t);
         self.answerer.tick(t);
+        self.pipes.tick(t);
         self.keeping.tick(t);
         self.say_goodbye();
         self.settle();
@@ -255,36 +262,13 @@ impl Node {
             (self.relay.deadline(), Why::Request),
             (self.rotation.deadline(), Why::Keys),
             (self.doctor.deadline(), Why::Request),
+            (self.pipes.deadline(), Why::Pipe),
             (self.keeping.deadline(), Why::Keep),
             (goodbye, Why::Goodbye),
         ];
         let soon = self.t.now.plus_ms(SOON_MS);
         let next = all.into_iter().filter_map(|(at, why)| Some((at?.max(soon), why)));
         next.min()
-    }
-
-    /// Begins a turn. One that comes far too late means that the process slept: it knows nothing
-    /// about the others' last seconds and accuses nobody.
-    fn turn(&mut self, now: Time) {
-        let slept_ms = self.awaited.map_or(0, |awaited| now.ms_since(awaited));
-        self.draining = self.draining.filter(|(_, until)| *until > now);
-        if slept_ms >= LATE_MS && self.draining.is_none() {
-            // What arrives now may have waited since the turn before.
-            self.draining = Some((self.t.now, now.plus_ms(DRAIN_MS)));
-        }
-        self.t.now = self.t.now.max(now);
-        self.t.arrived = self.draining.map_or(self.t.now, |(since, _)| since);
-        if slept_ms < SLEPT_MS {
-            return;
-        }
-        self.awaited = None;
-        self.t.awake_since = now;
-        log::warn!(target: "node", "woke up after {}.{} s", slept_ms / 1_000, slept_ms % 1_000 / 100);
-        self.t.own.count("sleeps");
-        self.votes.clear();
-        self.members.woke(&mut self.t);
-        self.homes.woke(&self.t);
-        self.settle();
     }
 
     fn arrived(&mut self, arrived: Option<Arrived>) {
@@ -355,6 +339,7 @@ impl Node {
             Body::Taken(taken) => self.taken(&taken),
             Body::Tell(Rumor::Verdict(verdict)) => self.verdict(verdict, true),
             Body::Tell(rumor) => self.members.rumor(t, rumor),
+            Body::Pipe(piece) => self.pipes.other_said(t, from, came.channel, piece),
             Body::KeyPull => self.rotation.asked(t, from, came.back()),
             Body::Key(gift) => self.rotation.given(t, from, &gift),
             Body::Unsupported(body) => match body.ask {
@@ -425,11 +410,7 @@ impl Node {
             }
             Notice::SeenUp { id, by } => t.routes.go_around(id, by, t.now),
             Notice::CutOff => self.cut_off(),
-            Notice::Up(id) => {
-                self.keeping.changed(t, id);
-                t.journal.up(t.now, id, &t.name(id));
-                self.event(EventKind::Up, id, String::new());
-            }
+            Notice::Up(id) => self.up(id),
             Notice::Suspect(id) => self.event(EventKind::Suspect, id, String::new()),
             Notice::Down(id) => self.ended(id, EventKind::Down),
             Notice::Left(id) => self.ended(id, EventKind::Left),
@@ -443,6 +424,7 @@ impl Node {
                     self.hellos.contacts.greet_known(t, Intent::Return);
                 }
             }
+            Notice::Pipe(matter) => self.pipe(matter),
             Notice::Forget(subject) => self.forget(subject),
             Notice::Revoked(id) => self.shut_out(id),
             Notice::Keyless(id) => self.links.shut_out(t, id),
@@ -454,6 +436,20 @@ impl Node {
                 let id = t.own.id;
                 self.event(EventKind::Route, id, text);
             }
+        }
+    }
+
+    /// Between a pipe and its channel.
+    fn pipe(&mut self, matter: Matter) {
+        let t = &mut self.t;
+        match matter {
+            Matter::Wanted { pipe, to } => {
+                if let Some(channel) = self.links.open_pipe(t, to) {
+                    self.pipes.has_channel(t, pipe, channel);
+                }
+            }
+            Matter::Over(channel) => self.links.finish(t, channel),
+            Matter::Lost(channel) => self.pipes.lost(t, channel),
         }
     }
 

@@ -76,6 +76,14 @@ impl Node {
         self.event(EventKind::Route, id, text);
     }
 
+    /// A node that was not known to live does.
+    pub(super) fn up(&mut self, id: NodeId) {
+        let t = &mut self.t;
+        self.keeping.changed(t, id);
+        t.journal.up(t.now, id, &t.name(id));
+        self.event(EventKind::Up, id, String::new());
+    }
+
     pub(super) fn ended(&mut self, id: NodeId, kind: EventKind) {
         let t = &mut self.t;
         self.relay.gone(t, id);

@@ -4,7 +4,7 @@
 use crate::node::boundary::Output;
 use crate::node::routes::Way;
 use crate::wire::hello::Refusal;
-use crate::wire::ids::{NodeId, StreamId};
+use crate::wire::ids::{NodeId, PipeId, StreamId};
 use crate::wire::message::Body;
 use crate::wire::reply::Failure;
 use crate::wire::rumor::{Reason, Subject, Verdict};
@@ -22,6 +22,8 @@ pub enum Carry {
     At(Way),
     /// The channel it answers on, else like `Best(0)`.
     Channel(Option<Channel>),
+    /// This channel and no other way.
+    Pipe(Channel),
     /// A channel, dialled if need be; a datagram if no channel can be had and it fits.
     Stream,
 }
@@ -69,6 +71,17 @@ pub struct Met {
     pub id: NodeId,
     /// Why it would not let this node in.
     pub refusal: Option<Refusal>,
+}
+
+/// Between a pipe and its channel.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Matter {
+    /// A pipe wants a channel of its own to this node.
+    Wanted { pipe: PipeId, to: NodeId },
+    /// A pipe has said all on this channel.
+    Over(Channel),
+    /// A pipe's channel is closed.
+    Lost(Channel),
 }
 
 /// A fact that one feature learnt and others may need.
@@ -144,6 +157,7 @@ pub enum Notice {
     Keyless(NodeId),
     /// A local client waits for this node's word under this number: goodbye once it is sent.
     Stop,
+    Pipe(Matter),
     /// A parent was chosen or lost.
     Parent(Option<NodeId>),
 }

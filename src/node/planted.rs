@@ -63,6 +63,8 @@ pub enum Bug {
     OpenEndsAtOnce,
     /// A key for an open herd is handed to whoever asks.
     AdoptedByAnybody,
+    /// An idle pipe keeps nobody's link open.
+    PipeNotKept,
 }
 
 /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.

@@ -75,7 +75,7 @@ impl Node {
             }
             Kind::Sealed if header.destination == t.own.id => self.sealed(way, &header, rest),
             Kind::Sealed => self.hand_on(from, &header, bytes),
-            Kind::Channel | Kind::JoinAnswer => t.own.count("malformed"),
+            Kind::Channel | Kind::Pipe | Kind::JoinAnswer => t.own.count("malformed"),
         }
     }
 
@@ -216,6 +216,11 @@ impl Node {
             Carry::At(way) if fits => return self.send_datagram(to, letter, rider, way),
             Carry::Best(attempt) if fits => attempt,
             Carry::Channel(None) if fits => 0,
+            Carry::Pipe(channel) => {
+                // Lost with its channel: what comes by another way would come out of order.
+                let _ = self.links.post_on(&mut self.t, channel, to, codec::encode(&letter));
+                return;
+            }
             Carry::Channel(channel) => return self.send_on(channel, to, letter, fits),
             _ => return self.send_on(None, to, letter, fits),
         };

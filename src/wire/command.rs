@@ -1,6 +1,7 @@
 //! What can be asked of a node, and of whom.
 
 use crate::wire::ids::NodeId;
+use crate::wire::pipe::Piece;
 use minicbor::{Decode, Encode};
 use std::str::FromStr;
 
@@ -59,6 +60,10 @@ pub enum Command {
     /// address.
     #[n(17)]
     Doctor(#[n(0)] Option<String>),
+    /// A byte pipe to a port of one node: `Open` begins it, what follows goes along it under the same
+    /// number. Local only, for another node.
+    #[n(18)]
+    Pipe(#[n(0)] Piece),
 }
 
 /// What a command does to the herd. Whoever may do one may do those before it, too.
@@ -115,11 +120,15 @@ impl Command {
             | Command::KeyText
             | Command::Adopt(_)
             | Command::Token => Rank::Operate,
+            Command::Pipe(_) => Rank::Execute,
         }
     }
 
     /// The words that a person types for it.
     pub fn words(&self) -> String {
+        if let Command::Pipe(Piece::Open(port)) = self {
+            return format!("{} {port}", self.verb());
+        }
         match self.argument() {
             Some(node) => format!("{} {node}", self.verb()),
             None => self.verb().to_string(),
@@ -146,6 +155,7 @@ impl Command {
             Command::History(_) => "history",
             Command::Why(_) => "why",
             Command::Doctor(_) => "doctor",
+            Command::Pipe(_) => "nc",
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Kind {
     HelloAnswer,
     Sealed,
     Channel,
+    /// A channel for one byte pipe.
+    Pipe,
     /// Sealed by nobody, for people to read: why a hello of no member is not answered.
     Refusal,
     /// A new machine shows a join token.
@@ -67,6 +69,7 @@ impl Header {
             Kind::Refusal => 5,
             Kind::JoinQuestion => 6,
             Kind::JoinAnswer => 7,
+            Kind::Pipe => 8,
         };
         out[2] = self.hops;
         out[4..8].copy_from_slice(&self.epoch.to_be_bytes());
@@ -101,6 +104,7 @@ impl Header {
             5 => Kind::Refusal,
             6 => Kind::JoinQuestion,
             7 => Kind::JoinAnswer,
+            8 => Kind::Pipe,
             other => return Err(Malformed::Kind(other)),
         };
         let eight = |at: usize| head[at..at + 8].try_into().expect("eight bytes of thirty-two");

@@ -81,6 +81,10 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct ClientId(pub u64);
 
+/// One byte pipe, between core and daemon.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct PipeId(pub u64);
+
 /// A label for people: 1 to 63 of `A-Z a-z 0-9 . _ - space`, first and last alphanumeric.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Name(String);

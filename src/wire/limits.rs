@@ -36,6 +36,12 @@ pub const CHANNELS_PER_STREAM: usize = 256;
 pub const CHANNEL_WINDOW_BYTES: u32 = 64 << 10;
 /// Bytes queued for one channel while its window is closed.
 pub const CHANNEL_QUEUE_BYTES: usize = 1 << 20;
+/// Byte pipes to or from one node at once.
+pub const PIPES: usize = 16;
+/// Bytes that one end of a pipe may send before the other end has taken them.
+pub const PIPE_WINDOW_BYTES: usize = 64 << 10;
+/// Bytes of one piece of a pipe.
+pub const PIPE_PIECE_BYTES: usize = 15 << 10;
 /// Bytes of one part of a long reply.
 pub const PART_BYTES: usize = 16 << 10;
 /// Parts of one node's reply.
@@ -192,6 +198,9 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("channels a stream", CHANNELS_PER_STREAM as u64, ""),
     ("channel window", CHANNEL_WINDOW_BYTES as u64, "bytes"),
     ("channel queue", CHANNEL_QUEUE_BYTES as u64, "bytes"),
+    ("pipes", PIPES as u64, ""),
+    ("pipe window", PIPE_WINDOW_BYTES as u64, "bytes"),
+    ("pipe piece", PIPE_PIECE_BYTES as u64, "bytes"),
     ("reply part", PART_BYTES as u64, "bytes"),
     ("parts a reply", PARTS as u64, ""),
     ("requests under way", REQUESTS as u64, ""),

@@ -10,6 +10,7 @@ use crate::wire::command::Command;
 use crate::wire::ids::Generation;
 use crate::wire::info::State;
 use crate::wire::keyring::Gift;
+use crate::wire::pipe::Piece;
 use crate::wire::reply::Reply;
 use crate::wire::rumor::{Reason, Rumor, Subject};
 use minicbor::{Decode, Encode};
@@ -69,6 +70,7 @@ pub enum Body {
     /// A probe that fills its datagram, to see whether the path carries such. Comes back as full.
     Full(Full),
     FullAnswer(Full),
+    Pipe(Piece),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -237,6 +239,7 @@ impl Body {
             Body::Unsupported(_) => 18,
             Body::Full(_) => Body::FULL,
             Body::FullAnswer(_) => 20,
+            Body::Pipe(_) => 21,
             Body::KeyPull => 112,
             Body::Key(_) => 113,
         }
@@ -262,6 +265,7 @@ impl Body {
             Body::Tell(body) => codec::encode(body),
             Body::Unsupported(body) => codec::encode(body),
             Body::Full(body) | Body::FullAnswer(body) => codec::encode(body),
+            Body::Pipe(piece) => codec::encode(piece),
             Body::KeyPull => Vec::new(),
             Body::Key(body) => codec::encode(body),
         }
@@ -290,6 +294,7 @@ impl Body {
             18 => codec::decode(bytes).map(Body::Unsupported),
             Body::FULL => codec::decode(bytes).map(Body::Full),
             20 => codec::decode(bytes).map(Body::FullAnswer),
+            21 => codec::decode(bytes).map(Body::Pipe),
             112 => Ok(Body::KeyPull),
             113 => codec::decode(bytes).map(Body::Key),
             _ => return None,
@@ -381,6 +386,7 @@ mod tests {
             Body::Unsupported(Unsupported { number: 99, ask: None }),
             Body::Full(Full { nonce: 7, padding: vec![0; 9] }),
             Body::FullAnswer(Full { nonce: 7, padding: Vec::new() }),
+            Body::Pipe(Piece::Bytes(vec![0, 255])),
             Body::KeyPull,
             Body::Key(Keyring::from(Some(HerdKey::first(&[1; 40]))).gift(0).unwrap()),
         ]
@@ -393,7 +399,7 @@ mod tests {
             assert!(numbers.insert(body.number()));
             assert_eq!(Body::decode(body.number(), &body.encode()), Some(Ok(body)));
         }
-        assert_eq!(numbers.len(), 22);
+        assert_eq!(numbers.len(), 23);
         assert_eq!(Body::decode(99, b""), None);
     }
 

@@ -20,6 +20,7 @@ pub mod keyring;
 pub mod limits;
 pub mod message;
 pub mod noise;
+pub mod pipe;
 pub mod record;
 pub mod refusal;
 pub mod reply;

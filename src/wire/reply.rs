@@ -4,6 +4,7 @@ use crate::wire::finding::Finding;
 use crate::wire::history::Entry;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
+use crate::wire::pipe::Piece;
 use crate::wire::why::WhyInfo;
 use minicbor::{Decode, Encode};
 
@@ -59,6 +60,8 @@ pub enum Reply {
     Why(#[n(0)] Box<WhyInfo>),
     #[n(14)]
     Findings(#[n(0)] Vec<Finding>),
+    #[n(15)]
+    Pipe(#[n(0)] Piece),
 }
 
 impl Reply {

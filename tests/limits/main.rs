@@ -9,6 +9,7 @@ mod hellos;
 mod journal;
 #[path = "../mesh/mod.rs"]
 mod mesh;
+mod pipes;
 mod requests;
 mod table;
 mod tokens;

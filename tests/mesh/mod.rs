@@ -8,10 +8,11 @@ use herd::wire::command::{Command, Scope};
 use herd::wire::control::{Part, Request};
 use herd::wire::header::{Header, Kind};
 use herd::wire::hello::{Hello, Intent};
-use herd::wire::ids::{ClientId, Generation, NodeId, StreamId};
+use herd::wire::ids::{ClientId, Generation, NodeId, PipeId, StreamId};
 use herd::wire::info::{NodeInfo, State};
 use herd::wire::key::HerdKey;
 use herd::wire::message::Envelope;
+use herd::wire::pipe::Piece;
 use herd::wire::record::Record;
 use herd::wire::reply::Reply;
 use herd::wire::seal::{Identity, SealKey, Suite};
@@ -91,6 +92,8 @@ pub struct Member {
     pub alive: bool,
     pub kept: BTreeMap<String, Vec<u8>>,
     pub parts: Vec<Part>,
+    /// What pipes want of its ports: first, to be connected.
+    pub pieces: Vec<(PipeId, Option<Piece>)>,
     /// Outputs of the last turn.
     pub turn_outputs: usize,
     pub address: SocketAddr,
@@ -211,6 +214,7 @@ impl Mesh {
             alive: true,
             kept,
             parts: Vec::new(),
+            pieces: Vec::new(),
             turn_outputs: 0,
             address: address_of(member),
             next_accepted: 0,
@@ -292,6 +296,10 @@ impl Mesh {
             Output::Frame { stream, bytes } => self.frame(member, stream, &bytes),
             Output::Hangup { stream } => self.hang_up(member, stream, Closed::Ended),
             Output::Part { part, .. } => self.members[member].parts.push(part),
+            Output::Connect { pipe, .. } => self.members[member].pieces.push((pipe, None)),
+            Output::Piece { pipe, piece } => {
+                self.members[member].pieces.push((pipe, Some(piece)));
+            }
             Output::Keep { ticket, entries } => {
                 for (key, value) in entries {
                     match value {

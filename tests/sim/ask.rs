@@ -17,6 +17,8 @@ const WATCHER: ClientId = ClientId(1);
 const ASKER: ClientId = ClientId(2);
 /// The number of the watcher's request.
 const WATCH: u64 = u64::MAX;
+/// From here on numbers are of pipes, which last as long as they are wanted.
+const PIPES: u64 = 1 << 60;
 /// How much later than promised an answer may come, milliseconds.
 const GRACE_MS: u64 = 3_000;
 
@@ -43,6 +45,18 @@ impl World {
         number
     }
 
+    /// A number for a pipe; what is said along it is collected under it.
+    pub fn next_pipe(&mut self, id: MachineId) -> u64 {
+        let number = PIPES + self.answers.len() as u64;
+        self.answers.insert((id, number), Vec::new());
+        number
+    }
+
+    /// What came along a pipe since it was looked at last.
+    pub fn take_pieces(&mut self, id: MachineId, number: u64) -> Vec<Part> {
+        std::mem::take(self.answers.entry((id, number)).or_default())
+    }
+
     /// Starts to follow the events of a fresh process.
     pub(crate) fn follow(&mut self, id: MachineId) {
         let request =
@@ -64,7 +78,7 @@ impl World {
             }
             return;
         }
-        if self.machines[id].is_running() {
+        if self.machines[id].is_running() && part.number < PIPES {
             let kept = self.checkers.requests.part(id, part.number, part.done);
             self.require(kept);
         }

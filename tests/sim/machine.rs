@@ -5,7 +5,8 @@ use crate::net::HostId;
 use herd::node::{Closed, Input, Kept, Node, Socket, User};
 use herd::wire::control::Request;
 use herd::wire::discovery::Discovered;
-use herd::wire::ids::{ClientId, NodeId, StreamId};
+use herd::wire::ids::{ClientId, NodeId, PipeId, StreamId};
+use herd::wire::pipe::Piece;
 use herd::wire::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,7 @@ pub enum Stimulus {
     Addresses { own: Vec<IpAddr>, gateways: Vec<IpAddr> },
     Found(Vec<Discovered>),
     Kept { ticket: u64, result: Result<(), String> },
+    Piece { pipe: PipeId, piece: Piece },
     Leave,
 }
 
@@ -55,6 +57,7 @@ impl Stimulus {
             Stimulus::Kept { ticket, result } => {
                 Input::Kept { ticket: *ticket, result: result.clone() }
             }
+            Stimulus::Piece { pipe, piece } => Input::Piece { pipe: *pipe, piece: piece.clone() },
             Stimulus::Leave => Input::Leave,
         }
     }

@@ -19,6 +19,7 @@ mod queue;
 mod reach;
 mod runner;
 mod scenarios;
+mod services;
 mod streams;
 mod trace;
 mod world;
@@ -44,6 +45,10 @@ promises! {
     goodbye_leave: goodbye::leave, 10;
     goodbye_home: goodbye::home_leaves, 5;
     goodbye_stop: goodbye::stop, 5;
+    pipe_through_parents: pipes::through_parents, 5;
+    pipe_idle_and_broken: pipes::idle_and_broken, 3;
+    pipe_not_taken: pipes::not_taken, 3;
+    pipe_open_herd: pipes::open_herd, 1;
     crash_process: crash::process, 10;
     crash_host: crash::host, 10;
     crash_host_of_many: crash::host_of_many, 1;

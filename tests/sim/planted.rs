@@ -34,6 +34,7 @@ const PLANTED: &[(Bug, &[Scenario])] = &[
     (Bug::RevokedHeard, &[rotation::revoked]),
     (Bug::OpenEndsAtOnce, &[adopt::under_loss]),
     (Bug::AdoptedByAnybody, &[adopt::stranger]),
+    (Bug::PipeNotKept, &[pipes::idle_and_broken]),
     (Bug::TokenUsedAgain, &[tokens::one_of_many]),
 ];
 

@@ -5,10 +5,12 @@ use crate::checkers::Checkers;
 use crate::machine::{Entries, Machine, MachineId, Stimulus};
 use crate::net::{Arrival, HostId, Net, Protocol};
 use crate::queue::Queue;
+use crate::services::Service;
 use crate::streams::{Connection, Step};
 use crate::trace::{self, Hash};
 use herd::node::{Output, Socket};
 use herd::wire::control::Part;
+use herd::wire::ids::PipeId;
 use herd::wire::seal::Suite;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::collections::BTreeMap;
@@ -94,6 +96,8 @@ pub struct World {
     pub connections: BTreeMap<u32, Connection>,
     pub next_connection: u32,
     pub answers: BTreeMap<(MachineId, u64), Vec<Part>>,
+    /// Connections that pipes made to ports of machines.
+    pub services: BTreeMap<(MachineId, PipeId), Service>,
     pub disks: DiskHabits,
     pub suite: Suite,
     /// The herd key of machines made from now on.
@@ -128,6 +132,7 @@ impl World {
             connections: BTreeMap::new(),
             next_connection: 1,
             answers: BTreeMap::new(),
+            services: BTreeMap::new(),
             disks: DiskHabits { delay_us: (500, 5_000), failure: 0.0 },
             suite: if seed % 10 == 9 { Suite::Real } else { Suite::Fast },
             key: None,
@@ -390,6 +395,8 @@ impl World {
             Output::Proved { stream } => self.proved(id, stream),
             Output::Hangup { stream } => self.hangup(id, stream),
             Output::Part { part, .. } => self.part(id, part),
+            Output::Connect { pipe, to } => self.connect(id, pipe, &to),
+            Output::Piece { pipe, piece } => self.piece(id, pipe, piece),
             Output::Keep { ticket, entries } => self.keep(id, ticket, entries),
             Output::Stopped => self.stopped(id),
         }

@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 const TOLD_MS: u64 = 2_000;
 
 /// The same herd byte is the same herd id.
-fn key(herd: u8, secret: u8) -> Option<HerdKey> {
+pub fn key(herd: u8, secret: u8) -> Option<HerdKey> {
     let mut random = [secret; 40];
     random[..8].fill(herd);
     Some(HerdKey::first(&random))

@@ -18,6 +18,7 @@ pub mod moved;
 pub mod one_way;
 pub mod parents;
 pub mod pause;
+pub mod pipes;
 pub mod rejoin;
 pub mod replay;
 pub mod rotation;
