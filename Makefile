@@ -50,7 +50,7 @@ ifneq ($(localstatedir),/var)
 export HERD_STATE_DIR := $(localstatedir)/lib/daust
 endif
 
-.PHONY: all library static fleet fleet-stop deb header check quick sim audit demo bench cost faults fmt install uninstall clean distclean dist help
+.PHONY: all library static fleet fleet-stop deb header check quick sim audit demo bench soak cost faults fmt install uninstall clean distclean dist help
 
 help:
 	@echo 'all        daust, daustd and libherd.so; library: that alone'
@@ -63,6 +63,7 @@ help:
 	@echo 'audit      licences, sources and known faults of the crates, by cargo-deny (needs the network)'
 	@echo 'bench      figures beside serf, into bench/RESULTS.md (20 minutes, as root)'
 	@echo 'cost       what 8 to 1,000 simulated nodes cost, for the next make bench: make cost NODES="8 3000"'
+	@echo 'soak       fifty daemons with churn for half an hour: make soak MINUTES=5 (as root)'
 	@echo 'faults     faults beside serf, into bench/FAULTS.md (30 minutes, as root)'
 	@echo 'install    also uninstall; DESTDIR= is honoured'
 	@echo 'header     writes include/herd.h anew from src/ffi'
@@ -147,7 +148,11 @@ deb: all
 
 # Neither is a part of `make check`: figures mean something only on a machine with nothing else to do.
 bench: $(programs)
+	@BENCH_BUILT='$(abspath $(built))' ./bench/pipes
 	@BENCH_BUILT='$(abspath $(built))' ./bench/run
+
+soak: $(programs)
+	@BENCH_BUILT='$(abspath $(built))' ./bench/soak $(MINUTES)
 
 faults: $(programs)
 	$(CARGO) build --locked --release --example forger

@@ -109,6 +109,7 @@ def write(makers, singles, tables, seals, seals_size, minutes):
         merged = {program: {**found[program], **singles[program]} for program in found}
         parts.append(table(size, merged, short))
     parts.append(sealing(seals, seals_size))
+    parts.append(pipes())
     parts.append(simulation(short))
     parts.append(explain(reasons, short))
     with open(os.path.join(HERE, "RESULTS.md"), "w") as file:
@@ -219,13 +220,40 @@ def sealing(found, size):
     return "\n".join(lines) + "\n"
 
 
+def measured(name):
+    """The lines of figures that another tool left here; none where it did not run."""
+    path = os.path.join(HERE, name)
+    if not os.path.exists(path):
+        return []
+    with open(path) as file:
+        return [dict(word.split("=") for word in line.split()) for line in file]
+
+
+PIPE_NOTES = """\
+To a TCP port of a node behind a hypervisor's NAT: by `daust nc`, by TCP through a port that the
+hypervisor forwards, and by `ssh -J ... -W` with the hypervisors as jumps; from another host (one
+parent) and from a VM behind a second hypervisor (two). Namespaces of one machine, so a round trip of
+the network is next to nothing; medians of three turns. A pipe has at most 64 KiB under way: over a
+path of 20 ms it carries 3 MiB/s.
+"""
+
+
+def pipes():
+    found = measured("pipes.txt")
+    if not found:
+        return ""
+    lines = ["## Byte pipes\n", PIPE_NOTES, "| parents | by | MiB/s | there and back, ms |", "|---" * 4 + "|"]
+    names = {"nc": "`daust nc`", "tcp": "TCP, forwarded port", "ssh": "`ssh -J`"}
+    for one in found:
+        lines.append(f"| {one['parents']} | {names[one['way']]} | {number(float(one['mib_s']))} | {number(float(one['back_us']) / 1000)} |")
+    return "\n".join(lines) + "\n"
+
+
 def simulation(short):
     """What `make cost` found, a column a size."""
-    path = os.path.join(HERE, "simulated.txt")
-    if not os.path.exists(path):
+    found = measured("simulated.txt")
+    if not found:
         return ""
-    with open(path) as file:
-        found = [dict(word.split("=") for word in line.split()) for line in file]
     sizes = [int(one["nodes"]) for one in found]
     heads = " | ".join(f"{size:,} nodes" for size in sizes)
     lines = ["## Simulated, on one core\n", SIMULATED_NOTES, f"| figure | {heads} |", "|---" * (1 + len(sizes)) + "|"]
