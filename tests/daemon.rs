@@ -47,6 +47,8 @@ fn the_quick_start_as_it_is_written() {
     blocks.sort_unstable();
     assert_eq!(blocks, ["node1 responded:\nstopped", "node2 responded:\nstopped"], "{said:?}");
     assert_eq!((said.status, said.err.as_str()), (0, ""));
+    // Whoever starts one next must not take the one that goes for one that runs.
+    assert_eq!(node1.daust(&["ping"]).status, 3);
     assert_eq!((node1.wait_end(), node2.wait_end()), (0, 0));
 }
 

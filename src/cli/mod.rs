@@ -23,11 +23,13 @@ mod watch;
 use crate::client::words::{self, Asked};
 use crate::client::{Connection, Error, ask, json, path};
 use crate::wire::command::{Command, Scope};
+use crate::wire::limits::GOODBYE_MS;
 use options::{Options, Request};
 use screen::Screen;
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Duration;
 
 /// All asked nodes answered well.
 const WELL: i32 = 0;
@@ -128,7 +130,11 @@ fn answer(asked: &Asked, options: &Options, screen: &mut Screen) -> i32 {
             _ => ask::one(&mut daemon, asked, options.timeout_ms).map(|answers| {
                 answers.iter().for_each(|answer| screen.answer(&asked.scope, answer));
             }),
+        }?;
+        if asked.command == Command::Stop && !matches!(asked.scope, Scope::Node(_)) {
+            daemon.wait_end(Duration::from_millis(GOODBYE_MS));
         }
+        Ok(())
     });
     match outcome {
         Err(error) if examines && doctor::is_about_daemon(&error) => {

@@ -204,6 +204,12 @@ impl Connection {
         self.stream.read(bytes)
     }
 
+    /// Waits until a daemon that was told to stop has gone, so that another can be started.
+    pub fn wait_end(&mut self, most: Duration) {
+        let end = Instant::now() + most;
+        while let Ok(Some(_)) = self.next(Some(end.saturating_duration_since(Instant::now()))) {}
+    }
+
     /// Asks, and hands over each node's whole answer as it arrives, until the last one is in or
     /// `on_answer` has had enough.
     pub fn call(
