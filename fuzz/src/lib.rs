@@ -25,6 +25,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("node", node::node),
     ("noise", decoders::noise),
     ("options", files::options),
+    ("pipe", node::pipe),
     ("record", decoders::record),
     ("rumor", decoders::rumor),
     ("state", files::state),

@@ -5,12 +5,17 @@ use super::acts::{Act, Bend, Source};
 use super::mesh::{self, address_of};
 use super::script::Script;
 use super::world::{INSIDER, VICTIM, World};
-use herd::node::Input;
+use herd::node::{Input, User};
 use herd::wire::codec;
-use herd::wire::header::{Header, Kind};
-use herd::wire::ids::{ClientId, Generation, NodeId, StreamId};
+use herd::wire::command::{Command, Scope};
+use herd::wire::control::Request;
+use herd::wire::header::Kind;
+use herd::wire::ids::{ClientId, Generation, NodeId, PipeId, StreamId};
+use herd::wire::key::HerdKey;
 use herd::wire::message::Envelope;
 use herd::wire::noise::{Read, Session};
+use herd::wire::pipe::Piece;
+use herd::wire::reply::{ErrorCode, Failure};
 use herd::wire::rumor::{Left, Reason, Rumor, SignedVote, Subject, Verdict};
 
 /// Acts of one script: more teach nothing, and time is dear.
@@ -47,6 +52,23 @@ pub fn swim(bytes: &[u8]) {
     play.end(bytes);
 }
 
+/// Byte pipes of a herd with a key: a member's channel, the connections at their far ends, local
+/// programs.
+pub fn pipe(bytes: &[u8]) {
+    let mut script = Script(bytes);
+    let world = World::in_herd(Some(HerdKey::first(&[1; 40])));
+    let mut play = Play { world, session: None };
+    play.open_channel(Kind::Pipe);
+    for _ in 0..ACTS {
+        if script.is_over() {
+            break;
+        }
+        play.pipe_act(&mut script);
+        play.check_deadline();
+    }
+    play.end(bytes);
+}
+
 struct Play {
     world: World,
     /// The liar's end of a channel to the victim.
@@ -57,7 +79,7 @@ impl Play {
     fn act(&mut self, script: &mut Script) {
         match script.byte() % 24 {
             16 => self.tell(script),
-            17 => self.open_channel(),
+            17 => self.open_channel(Kind::Channel),
             18 => self.say_on_channel(script),
             19 => {
                 let packet = self.packet(script);
@@ -154,11 +176,11 @@ impl Play {
     }
 
     /// The liar dials and proves itself, as any member may.
-    fn open_channel(&mut self) {
+    fn open_channel(&mut self, kind: Kind) {
         let peer = address_of(INSIDER);
         self.world.give(Input::StreamOpened { stream: STREAM, peer });
         let victim = self.world.mesh.members[VICTIM].who.id();
-        let header = Header::new(Kind::Channel, victim, self.world.insider.id());
+        let header = self.world.insider.header(kind, victim);
         let identity = &self.world.insider.identity;
         let Ok((mut session, first)) = Session::open(identity, identity.herd(), &header, [9; 32])
         else {
@@ -175,9 +197,39 @@ impl Play {
         }
     }
 
+    fn pipe_act(&mut self, script: &mut Script) {
+        let (pipe, client) = (PipeId(u64::from(script.byte() % 4)), ClientId(1));
+        match script.byte() % 8 {
+            0 | 1 => {
+                let body = codec::encode(&piece(script));
+                self.say(21, body);
+            }
+            2 | 3 => self.world.give(Input::Piece { pipe, piece: piece(script) }),
+            4 => {
+                let piece = piece(script);
+                let opens = matches!(piece, Piece::Open(_));
+                let node = ["node2", "node1", "insider"][usize::from(script.byte() % 3)];
+                let scope = if opens { Scope::Node(node.to_string()) } else { Scope::Here };
+                let (number, command) = (pipe.0, Command::Pipe(piece));
+                let request = Request { number, scope, command, timeout_ms: 0 };
+                self.world.give(Input::Request { client, user: User::default(), request });
+            }
+            5 => self.world.give(Input::ClientGone { client }),
+            6 => self.open_channel(Kind::Pipe),
+            _ => {
+                self.frame(3 + script.byte() % 2, &script.fixed::<4>());
+                self.world.mesh.run_ms(u64::from(script.short() % 10_000));
+            }
+        }
+    }
+
     fn say_on_channel(&mut self, script: &mut Script) {
-        let Some(session) = &mut self.session else { return };
         let (number, body) = (script.short(), script.bytes().to_vec());
+        self.say(number, body);
+    }
+
+    fn say(&mut self, number: u16, body: Vec<u8>) {
+        let Some(session) = &mut self.session else { return };
         let envelope = Envelope { number, body, ages: Vec::new(), digest: None };
         match session.write(&codec::encode(&envelope)) {
             Ok(sealed) => self.frame(2, &sealed),
@@ -208,6 +260,18 @@ impl Play {
         self.world.mesh.turn(VICTIM, None);
         let deadline = self.world.mesh.members[VICTIM].node.deadline();
         assert!(deadline.is_some_and(|(at, _)| at > now), "{deadline:?} at {now:?}");
+    }
+}
+
+fn piece(script: &mut Script) -> Piece {
+    match script.byte() % 8 {
+        0 => Piece::Open(script.short()),
+        1 | 2 => Piece::Opened,
+        3 => Piece::Bytes(vec![7; usize::from(script.short() % 16_384)]),
+        4 => Piece::Taken(u32::from(script.short())),
+        5 => Piece::Taken(u32::MAX),
+        6 => Piece::End,
+        _ => Piece::Failed(Failure::new(ErrorCode::Internal, script.text())),
     }
 }
 

@@ -141,6 +141,23 @@ fn by_hand(seeds: &mut Seeds) {
     // A channel, what is said on it, and time.
     let pull = [&[17, 18, 0, 4, 0, 3, 0x81, 0x81, 0x00, 14, 3, 232][..], &[18, 0, 13, 0, 1, 0x80]];
     put("node", "channel", &pull.concat());
+    // Open, opened, bytes and their taking both ways, the end of both.
+    let called: [&[u8]; 8] = [
+        &[0, 0, 0, 0, 22],
+        &[1, 2, 1],
+        &[0, 0, 3, 0, 9],
+        &[1, 2, 4, 0, 9],
+        &[1, 2, 3, 0, 5],
+        &[0, 0, 4, 0, 5],
+        &[0, 0, 6],
+        &[1, 2, 6, 0],
+    ];
+    put("pipe", "called", &called.concat());
+    put(
+        "pipe",
+        "caller",
+        &[1, 4, 0, 0, 22, 0, 0, 7, 0, 0, 0, 0, 0, 3, 232, 1, 4, 3, 0, 9, 0, 1, 5, 0, 6],
+    );
     for kind in 0..12 {
         put("swim", &format!("kind-{kind}"), &[kind, 3, 2, 0, 1, 7, 0, 1, 1, 100]);
     }
