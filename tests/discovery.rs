@@ -94,7 +94,7 @@ fn two_herds_stay_two_and_are_told_of_each_other() {
     for (asked, others) in
         [(1, "10.9.0.3:4040, 10.9.0.4:4040"), (4, "10.9.0.1:4040, 10.9.0.2:4040")]
     {
-        let sentence = format!("there are nodes of another herd on this network, at {others}");
+        let sentence = format!("discovery shows what is of no node of this herd, at {others}");
         wait_until("doctor to tell of the others", || {
             let said = machines[asked].run("daust doctor").out;
             said.contains(&sentence).then_some(()).ok_or(said)
@@ -122,7 +122,7 @@ fn a_keyed_herd_knows_its_own_and_tells_strangers_nothing() {
     }
     wait_until("the stranger to see that somebody is there", || {
         let said = machines[3].run("daust doctor").out;
-        let there = said.contains("there are nodes of another herd on this network, at 10.9.0.");
+        let there = said.contains("discovery shows what is of no node of this herd, at 10.9.0.");
         there.then_some(()).ok_or(said)
     });
     assert_eq!(names(&machines[3]), ["stranger"]);

@@ -192,10 +192,13 @@ fn discovered(t: &Tables) -> Option<Finding> {
     let there: Vec<String> = strangers(t).map(|one| one.at.to_string()).collect();
     let first = there.first()?;
     let advice = match t.own.identity.herd() {
-        None => format!(" (`daust remote {first} ping` makes one of two open herds)"),
-        Some(_) => String::new(),
+        None => format!(
+            " (`daust doctor {first}` says who is there, `daust remote {first} ping` makes one of two \
+             open herds)"
+        ),
+        Some(_) => format!(" (`daust doctor {first}` says who is there)"),
     };
-    let text = "there are nodes of another herd on this network, at";
+    let text = "discovery shows what is of no node of this herd, at";
     Some(Finding::note("discovery", format!("{text} {}{advice}", some_of(there))))
 }
 

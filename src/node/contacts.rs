@@ -348,6 +348,9 @@ impl Contacts {
     /// The node there answered well.
     pub fn met(&mut self, at: SocketAddr, id: NodeId, now: Time) {
         if let Some(contact) = self.contacts.get_mut(&at) {
+            if contact.met.is_none() && contact.why == Occasion::Found {
+                log::info!(target: "hello", "{id} was found by discovery at {at}, and answered");
+            }
             contact.met = Some((id, now));
             contact.wait_ms = AGAIN_MS;
         }

@@ -10,6 +10,7 @@ use crate::wire::discovery::Discovered;
 use crate::wire::hello::Intent;
 use crate::wire::limits::DISCOVERED;
 use crate::wire::time::Time;
+use rand::RngExt;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -74,7 +75,8 @@ pub fn due(t: &mut Tables) -> Vec<(SocketAddr, Intent)> {
     if own < Some(*first) && tries < TRIES_AS_FIRST {
         return Vec::new();
     }
-    let turn = tries.saturating_sub(TRIES_AS_FIRST) as usize % there.len();
+    // Then any: who invents many with low addresses keeps it from the others no longer than by chance.
+    let turn = if tries <= TRIES_AS_FIRST { 0 } else { t.random.random_range(0..there.len()) };
     vec![(there[turn], Intent::Lone)]
 }
 
