@@ -79,6 +79,14 @@ fn herd_alone_starts_the_node_and_shows_it() {
     let said = machine.run("/run/bin/herd startup");
     assert_eq!(said.err, "daustd runs already\n", "{said:#?}");
     assert_eq!(machine.must("pidof daustd"), pid);
+    machine.signal("STOP");
+    let said = machine.run("/run/bin/herd");
+    let way_out = format!("`kill -CONT {}` wakes it", pid.trim());
+    assert!(said.status == 1 && said.err.contains(&way_out), "{said:#?}");
+    machine.signal("CONT");
+    // Who stops it and starts it again has one.
+    machine.must("daust stop && /run/bin/herd");
+    assert_ne!(machine.must("pidof daustd"), pid);
     let said = machine.run("daust startup --boot");
     assert!(said.status == 1 && said.err.contains("neither systemd nor OpenRC"), "{said:#?}");
 }

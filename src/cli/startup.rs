@@ -5,11 +5,16 @@ use crate::cli::programs::{find, must, succeeds};
 use crate::cli::screen::Screen;
 use crate::cli::show;
 use crate::client::{Connection, Error, path};
+use crate::wire::command::{Command as Ask, Scope};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What `ensure` says when it did something.
 pub const STARTED: &str = "daustd is started";
+/// How long a daemon that runs may take to say so, milliseconds.
+const PING_MS: u64 = 1_000;
 const UNIT: &str = "daustd.service";
 
 /// Gives the exit status.
@@ -35,7 +40,7 @@ pub fn run(arguments: &[String], options: &Options, screen: &mut Screen) -> i32 
 pub fn ensure(options: &Options) -> Result<&'static str, String> {
     let path = options.socket.clone().map_or_else(path::socket, Ok).map_err(|e| e.to_string())?;
     match Connection::open(&path) {
-        Ok(_) => return Ok("daustd runs already"),
+        Ok(daemon) => return answers(daemon).map(|()| "daustd runs already"),
         Err(Error::NotRunning(_)) => {}
         Err(error) => return Err(error.to_string()),
     }
@@ -47,6 +52,20 @@ pub fn ensure(options: &Options) -> Result<&'static str, String> {
         _ => detached(options)?,
     }
     Ok(STARTED)
+}
+
+/// A daemon whose socket takes connections may still hang.
+fn answers(mut daemon: Connection) -> Result<(), String> {
+    let process = getsockopt(&daemon, PeerCredentials).map(|peer| peer.pid().to_string());
+    daemon.hurry();
+    let asked = daemon.call(Scope::Here, Ask::Ping, PING_MS, |_| ControlFlow::Break(()));
+    asked.map_err(|error| {
+        let process = process.unwrap_or_default();
+        format!(
+            "daustd runs (process {process}) and does not answer: {error}; if it was stopped, \
+             `kill -CONT {process}` wakes it, else `kill -KILL {process}` makes room for another"
+        )
+    })
 }
 
 fn detached(options: &Options) -> Result<(), String> {
