@@ -16,6 +16,7 @@ mod programs;
 mod screen;
 mod show;
 mod startup;
+mod top;
 mod watch;
 
 use crate::client::words::{self, Asked};
@@ -91,6 +92,7 @@ fn local(words: &[String], options: &Options, screen: &mut Screen) -> Option<i32
         "remove" => Some(add::remove(&words[1..], options, screen)),
         "inventory" => Some(inventory::run(&words[1..], options, screen)),
         "startup" => Some(startup::run(&words[1..], options, screen)),
+        "top" => Some(top::run(&words[1..], options, screen)),
         _ => None,
     }
 }

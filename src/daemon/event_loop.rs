@@ -6,6 +6,7 @@ use crate::daemon::discovery::Discovery;
 use crate::daemon::homes::{self, Resolver};
 use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
+use crate::daemon::metrics::{self, Metrics};
 use crate::daemon::options::Settings;
 use crate::daemon::signals::{Signals, Wish};
 use crate::daemon::store::{Store, unix_s};
@@ -17,6 +18,7 @@ use crate::daemon::watcher::Watcher;
 use crate::node::{Input, Node, Output, Socket};
 use crate::wire::limits::GOODBYE_MS;
 use crate::wire::time::Time;
+use mio::event::Event;
 use mio::{Events, Poll, Waker};
 use nix::time::{ClockId, clock_gettime};
 use std::io::ErrorKind;
@@ -39,6 +41,7 @@ pub struct World {
     pub ephemeral: Udp,
     pub streams: Streams,
     pub control: Control,
+    pub metrics: Option<Metrics>,
     pub store: Store,
     pub resolver: Option<Resolver>,
     pub log: logging::Handle,
@@ -96,6 +99,7 @@ impl Run {
             node,
             world.streams.deadline(),
             world.control.deadline(),
+            world.metrics.as_ref().and_then(Metrics::deadline),
             self.stop_by,
             Some(world.watcher.deadline()),
             world.watchdog.deadline(),
@@ -130,6 +134,7 @@ impl Run {
         }
         world.streams.flush(now);
         world.control.flush();
+        world.tell_metrics(now);
         world.watchdog.feed(now);
         self.stopped |= self.stop_by.is_some_and(|time| now >= time);
     }
@@ -167,6 +172,7 @@ impl World {
             || self.ephemeral.more()
             || self.streams.more()
             || self.control.more()
+            || self.metrics.as_ref().is_some_and(Metrics::more)
             || self.watcher.more()
     }
 
@@ -184,6 +190,7 @@ impl World {
                 Source::Addresses => self.watcher.on_event(),
                 Source::Stream(id) => self.streams.on_event(now, id, event, feed),
                 Source::Client(id) => self.control.on_event(id, event),
+                Source::MetricsListener | Source::Scraper(_) => self.note_scraper(event),
             }
         }
         signalled
@@ -203,6 +210,34 @@ impl World {
         self.ephemeral.receive(now, feed);
         self.streams.turn(now, feed);
         self.control.turn(now, feed);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.turn(now, feed);
+        }
+    }
+
+    fn note_scraper(&mut self, event: &Event) {
+        let Some(metrics) = &mut self.metrics else { return };
+        match Source::of(event.token()) {
+            Source::Scraper(id) => metrics.on_event(id, event),
+            _ => metrics.on_listener(),
+        }
+    }
+
+    /// The node has answered: the loop's own figures are all that lacks.
+    fn tell_metrics(&mut self, now: Time) {
+        let Some(metrics) = &mut self.metrics else { return };
+        if metrics.wants_figures() {
+            let daemon = metrics::Daemon {
+                traffic: self.main.traffic.plus(&self.ephemeral.traffic),
+                streams: self.streams.count() as u64,
+                clients: self.control.count() as u64,
+                writes_waiting: self.store.waiting,
+                writes_failed: self.store.failed,
+                ..metrics::Daemon::default()
+            };
+            metrics.answer(now, daemon);
+        }
+        metrics.flush(now);
     }
 
     /// Does what the node wants; true when it wants to end.
@@ -216,6 +251,11 @@ impl World {
             Output::Frame { stream, bytes } => self.streams.send(stream, &bytes),
             Output::Proved { stream } => self.streams.proved(stream),
             Output::Hangup { stream } => self.streams.hang_up(now, stream),
+            Output::Part { client: metrics::CLIENT, part } => {
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.take(part);
+                }
+            }
             Output::Part { client, part } => self.control.send(client, &part),
             Output::Keep { ticket, entries } => self.store.keep(ticket, entries),
             Output::Stopped => return true,

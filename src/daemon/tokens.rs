@@ -12,28 +12,33 @@ pub enum Source {
     EphemeralUdp,
     StreamListener,
     ClientListener,
+    MetricsListener,
     Addresses,
     Stream(StreamId),
     Client(ClientId),
+    /// Who asks for metrics.
+    Scraper(u64),
 }
 
-const FIXED: [Source; 7] = [
+const FIXED: [Source; 8] = [
     Source::Waker,
     Source::Signals,
     Source::MainUdp,
     Source::EphemeralUdp,
     Source::StreamListener,
     Source::ClientListener,
+    Source::MetricsListener,
     Source::Addresses,
 ];
 
 impl Source {
-    /// Streams and clients take turns after the fixed ones.
+    /// Streams, clients and scrapers take turns after the fixed ones.
     pub fn token(self) -> Token {
-        let number = |id: u64, which: usize| Token(FIXED.len() + (id as usize) * 2 + which);
+        let number = |id: u64, which: usize| Token(FIXED.len() + (id as usize) * 3 + which);
         match self {
             Source::Stream(StreamId(id)) => number(id, 0),
             Source::Client(ClientId(id)) => number(id, 1),
+            Source::Scraper(id) => number(id, 2),
             fixed => Token(FIXED.iter().position(|one| *one == fixed).unwrap_or_default()),
         }
     }
@@ -43,11 +48,11 @@ impl Source {
             return *fixed;
         }
         let number = token.0 - FIXED.len();
-        let id = (number / 2) as u64;
-        if number.is_multiple_of(2) {
-            Source::Stream(StreamId(id))
-        } else {
-            Source::Client(ClientId(id))
+        let id = (number / 3) as u64;
+        match number % 3 {
+            0 => Source::Stream(StreamId(id)),
+            1 => Source::Client(ClientId(id)),
+            _ => Source::Scraper(id),
         }
     }
 }
@@ -60,7 +65,8 @@ mod tests {
     fn tokens_lead_back_to_their_source() {
         let streams = [0, 1, 2, 1 << 30].map(|id| Source::Stream(StreamId(id)));
         let clients = [0, 1, 2, 1 << 30].map(|id| Source::Client(ClientId(id)));
-        for source in FIXED.into_iter().chain(streams).chain(clients) {
+        let scrapers = [0, 1, 2, 1 << 30].map(Source::Scraper);
+        for source in FIXED.into_iter().chain(streams).chain(clients).chain(scrapers) {
             assert_eq!(Source::of(source.token()), source);
         }
     }
