@@ -74,6 +74,21 @@ fn what_was_known_is_shown_without_a_daemon() {
 }
 
 #[test]
+fn two_of_one_name_are_told_apart_without_a_daemon() {
+    let (mut one, twins) = (Daemon::start("one"), [Daemon::start("twin"), Daemon::start("twin")]);
+    for twin in &twins {
+        assert_eq!(one.daust(&["remote", &twin.address.to_string(), "ping"]).out, "pong\n");
+        one.wait_kept(twin);
+    }
+    one.daust(&["stop"]);
+    one.wait_end();
+    let said = daust(&one, &["show"]);
+    let names: Vec<&str> = rows(&said)[1..].iter().map(|row| row[0]).collect();
+    assert!(names.len() == 2 && names[0] != names[1], "{said:#?}");
+    assert!(names.iter().all(|name| name.starts_with("twin~")), "{said:#?}");
+}
+
+#[test]
 fn a_lone_node_is_remembered_as_such() {
     let mut lone = Daemon::start("lone");
     assert_eq!(lone.daust(&["stop"]).out, "stopped\n");

@@ -134,9 +134,9 @@ fn check_verbs(matches: &getopts::Matches) -> Result<(), String> {
         true => *verb == "startup",
         false => matches.free.iter().any(|word| word == verb),
     };
-    let wrong = OF_VERBS.iter().find(|(option, verbs)| {
-        matches.opt_present(option) && !verbs.iter().any(|verb| typed(verb))
-    });
+    let wrong = OF_VERBS
+        .iter()
+        .find(|(option, verbs)| matches.opt_present(option) && !verbs.iter().any(&typed));
     let Some((option, verbs)) = wrong else { return Ok(()) };
     let verbs: Vec<String> = verbs.iter().map(|verb| format!("`{verb}`")).collect();
     Err(format!("--{option} is an option of {} alone", verbs.join(" and ")))

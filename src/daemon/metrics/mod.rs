@@ -74,7 +74,7 @@ struct Gathered {
 
 impl Gathered {
     fn take(&mut self, part: Part) {
-        self.open -= usize::from(part.done);
+        self.open = self.open.saturating_sub(part.done.into());
         match part.reply {
             Reply::Nodes { nodes, stale_ms } => {
                 self.nodes.extend(nodes);

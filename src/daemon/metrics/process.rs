@@ -27,9 +27,10 @@ impl Process {
         let ticks = of_system(SysconfVar::CLK_TCK, 100);
         let page_bytes = of_system(SysconfVar::PAGE_SIZE, 4_096);
         // The directory itself is open while it is read.
-        let files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64 - 1);
+        let files =
+            fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
         let files_max = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(now, _)| now);
-        Process { files, files_max, ..Process::of(&stat, ticks, page_bytes) }
+        Process { files: files as u64, files_max, ..Process::of(&stat, ticks, page_bytes) }
     }
 
     fn of(stat: &str, ticks: u64, page_bytes: u64) -> Process {
