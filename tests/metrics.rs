@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use std::time::Duration;
 const OPEN: &str = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
 
 /// One that runs with this as its `metrics`.
-fn started(name: &str, metrics: impl Fn(&Daemon) -> String) -> Daemon {
+fn started(name: &str, metrics: impl Fn(&mut Daemon) -> String) -> Daemon {
     let mut daemon = Daemon::prepared(name);
     let path = daemon.path("daustd.toml");
-    fs::write(&path, format!("metrics = '{}'\n", metrics(&daemon))).unwrap();
+    fs::write(&path, format!("metrics = '{}'\n", metrics(&mut daemon))).unwrap();
     let mut command = daemon.command();
     command.arg("-c").arg(path);
     daemon.run(&mut command);
@@ -130,6 +130,25 @@ fn a_unix_socket_of_the_daemons_group() {
     node.signal("-TERM");
     node.wait_end();
     assert!(!path.exists(), "it goes with the daemon");
+}
+
+/// Root makes the socket's directory for the user that the daemon becomes.
+#[test]
+fn a_daemon_that_root_starts_for_another_user() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("SKIPPED: only root can");
+    }
+    let node = started("node1", |node| {
+        fs::create_dir_all(&node.state).unwrap();
+        chown(&node.state, Some(12_345), Some(12_345)).unwrap();
+        node.socket = node.path("run/daust.sock");
+        node.path("made/metrics").display().to_string()
+    });
+    let path = node.path("made/metrics");
+    assert_eq!(fs::metadata(&path).unwrap().uid(), 12_345);
+    let (_, body) = asked(UnixStream::connect(&path).unwrap(), "/metrics", "");
+    let files = body.lines().find_map(|line| line.strip_prefix("process_open_fds "));
+    assert!(files.is_some_and(|files| files != "0"), "it may count its own files: {body}");
 }
 
 /// None of them is in the way of the loop, or of each other.
