@@ -20,14 +20,14 @@ _daust_offer() {
 _daust() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='-j --json -t --timeout -s --socket -v --verbose -V --version -y --yes
-        --boot --user --builds --ssh --ansible --prometheus --node --kind --at -h --help'
+        --boot --user --builds --ssh --ansible --prometheus --port --node --kind --at -h --help'
     local words='remote all ping list show trace watch doctor why history version key token forget
-        stop startup add remove inventory nc ssh'
+        stop startup top add remove inventory nc ssh'
     COMPREPLY=()
     case $before in
         --node) _daust_offer "$typed" < <(_daust_nodes) ;;
         --kind) COMPREPLY=($(compgen -W 'up suspect down left route stale' -- "$typed")) ;;
-        --at) ;;
+        --at | --port) ;;
         --builds) COMPREPLY=($(compgen -d -- "$typed")) ;;
         -s | --socket) COMPREPLY=($(compgen -f -- "$typed")) ;;
         -t | --timeout) ;;

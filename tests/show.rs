@@ -37,24 +37,66 @@ fn what_was_known_is_shown_without_a_daemon() {
     let said = daust(&one, &["list", "--at", "0s"]);
     assert!(said.out.starts_with("two: alive since 20") && said.status == 0, "{said:#?}");
     let said = daust(&one, &["list", "--at", "2000-01-01"]);
-    assert!(said.status == 1 && said.err.contains("does not reach back so far: 20"), "{said:#?}");
+    assert!(
+        said.status == 1 && said.err.contains("does not reach back so far: it begins at 20"),
+        "{said:#?}"
+    );
     let said = daust(&one, &["list", "--at", "yesterday"]);
     assert!(said.status == 2 && said.err.contains("an age such as 90s"), "{said:#?}");
+    let said = daust(&one, &["list", "--at", "2100-01-01"]);
+    assert!(said.status == 2 && said.err.contains("has not come yet"), "{said:#?}");
+    let said = daust(&one, &["-t", "0.2", "watch", "--node", "two", "--node", "tow"]);
+    assert_eq!(said.err, "nobody here is called tow yet, nor has such an id: waiting\n");
     let said = daust(&one, &["watch", "--kind", "gone"]);
     assert!(said.status == 2 && said.err.contains("one of up, suspect, down"), "{said:#?}");
 
     one.wait_kept(&two);
     one.kill();
     let said = daust(&one, &["show"]);
-    assert_eq!(rows(&said)[1..], [["two", "suspect", &at_two]], "{said:#?}");
-    assert!(said.err.contains("this is what it remembered"), "{said:#?}");
+    assert_eq!(rows(&said)[1..], [["two", "alive", &at_two]], "{said:#?}");
+    assert!(said.err.contains("these are the states it knew last"), "{said:#?}");
     let said = daust(&one, &["-j", "show"]);
     let object: serde_json::Value = serde_json::from_str(&said.out).expect("one object");
     assert_eq!((&object["from"], &object["name"]), (&serde_json::Value::Null, &"two".into()));
+    one.restart();
+    one.wait_listed(&format!("two: internal ip {at_two}, public ip N/A, last seen N seconds ago"));
     two.kill();
+    one.wait_listed(&format!(
+        "two: internal ip {at_two}, public ip N/A, last seen N seconds ago (down)"
+    ));
+    one.daust(&["stop"]);
+    one.wait_end();
+    let said = daust(&one, &["show"]);
+    assert_eq!(rows(&said)[1..], [["two", "down", &at_two]], "{said:#?}");
     // It was looked at, no more: the next start finds it as it was.
     one.restart();
     assert!(!one.log().contains("damaged"));
+}
+
+#[test]
+fn two_of_one_name_are_told_apart_without_a_daemon() {
+    let (mut one, twins) = (Daemon::start("one"), [Daemon::start("twin"), Daemon::start("twin")]);
+    for twin in &twins {
+        assert_eq!(one.daust(&["remote", &twin.address.to_string(), "ping"]).out, "pong\n");
+        one.wait_kept(twin);
+    }
+    one.daust(&["stop"]);
+    one.wait_end();
+    let said = daust(&one, &["show"]);
+    let names: Vec<&str> = rows(&said)[1..].iter().map(|row| row[0]).collect();
+    assert!(names.len() == 2 && names[0] != names[1], "{said:#?}");
+    assert!(names.iter().all(|name| name.starts_with("twin~")), "{said:#?}");
+}
+
+#[test]
+fn a_lone_node_is_remembered_as_such() {
+    let mut lone = Daemon::start("lone");
+    assert_eq!(lone.daust(&["stop"]).out, "stopped\n");
+    lone.wait_end();
+    let said = daust(&lone, &["show"]);
+    assert!(said.out.starts_with("NAME  STATE  ADDRESS "), "{said:#?}");
+    assert_eq!(said.out.lines().count(), 1);
+    assert!(said.err.contains("remembers no other node"), "{said:#?}");
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub fn full() -> String {
     text += "\nWhat daust does by itself:\n";
     let local = LOCAL
         .iter()
-        .map(|local| format!("    {} {}\n        {}\n", local.word, local.arguments, local.help));
+        .map(|local| (format!("{} {}", local.word, local.arguments), local.help))
+        .map(|(words, help)| format!("    {}\n        {help}\n", words.trim_end()));
     text.extend(local);
     format!("{text}\n{WORDS}\n{EXAMPLES}")
 }

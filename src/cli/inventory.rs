@@ -21,7 +21,7 @@ pub fn run(arguments: &[String], options: &Options, screen: &mut Screen) -> i32 
     };
     match nodes(options) {
         Ok(nodes) => {
-            screen.result(&inventory::text(kind, &nodes));
+            screen.result(&inventory::text(kind, &nodes, options.port));
             screen.status()
         }
         Err(error) => no_daemon(screen, &error),

@@ -18,6 +18,7 @@ mod screen;
 mod show;
 mod ssh;
 mod startup;
+mod top;
 mod watch;
 
 use crate::client::words::{self, Asked};
@@ -97,6 +98,7 @@ fn local(words: &[String], options: &Options, screen: &mut Screen) -> Option<i32
         "nc" => Some(nc::run(&words[1..], options, screen)),
         "ssh" => Some(ssh::run(&words[1..], options, screen)),
         "startup" => Some(startup::run(&words[1..], options, screen)),
+        "top" => Some(top::run(&words[1..], options, screen)),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use crate::cli::watch::KINDS;
 use crate::client::inventory::Kind;
 use crate::wire::info::EventKind;
 use crate::wire::limits::ANSWER_MAX_MS;
+use crate::wire::targets::EXPORTER;
 use getopts::ParsingStyle;
 use std::path::PathBuf;
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub builds: Option<PathBuf>,
     /// `inventory`: for whom.
     pub inventory: Vec<Kind>,
+    /// `inventory --prometheus`: where the exporters listen.
+    pub port: u16,
     /// `watch`: these nodes and kinds alone, if any are named.
     pub nodes: Vec<String>,
     pub kinds: Vec<EventKind>,
@@ -49,6 +52,21 @@ const INVENTORIES: [(&str, Kind, &str); 3] = [
     ("ssh", Kind::Ssh, "with `inventory`: a configuration of ssh"),
     ("ansible", Kind::Ansible, "with `inventory`: one of Ansible, in JSON"),
     ("prometheus", Kind::Prometheus, "with `inventory`: targets of Prometheus, in JSON"),
+];
+
+/// Options that not every verb takes, and which do.
+const OF_VERBS: [(&str, &[&str]); 11] = [
+    ("yes", &["key"]),
+    ("boot", &["startup"]),
+    ("user", &["add", "remove"]),
+    ("builds", &["add"]),
+    ("ssh", &["inventory"]),
+    ("ansible", &["inventory"]),
+    ("prometheus", &["inventory"]),
+    ("port", &["inventory"]),
+    ("node", &["watch"]),
+    ("kind", &["watch"]),
+    ("at", &["list"]),
 ];
 
 /// The table of options, for parsing and for the help.
@@ -66,6 +84,7 @@ pub fn table() -> getopts::Options {
     table.optmulti("", "node", "with `watch`: what is about this node (repeatable)", "NODE");
     table.optmulti("", "kind", "with `watch`: up, suspect, down, left, route, stale", "KIND");
     table.optopt("", "at", "with `list`: who was there then (a time, or an age as 10m)", "TIME");
+    table.optopt("", "port", "with `inventory --prometheus`: the targets' port (9100)", "PORT");
     for (name, _, help) in INVENTORIES {
         table.optflag("", name, help);
     }
@@ -96,14 +115,31 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
         user: matches.opt_present("user"),
         builds: matches.opt_str("builds").map(PathBuf::from),
         inventory: inventories(&matches),
+        port: matches.opt_str("port").map_or(Ok(EXPORTER), |text| port(&text))?,
         nodes: matches.opt_strs("node"),
         kinds: matches.opt_strs("kind").iter().map(|word| kind(word)).collect::<Result<_, _>>()?,
         at: matches.opt_str("at"),
     };
+    check_verbs(&matches)?;
     if matches.free.is_empty() && verbatim.is_empty() {
         return Ok(Request::Nothing(options));
     }
     Ok(Request::Ask { options, words: matches.free, verbatim })
+}
+
+/// An option that the verb does not take is no option to pass over in silence. Without a verb it is
+/// `startup`.
+fn check_verbs(matches: &getopts::Matches) -> Result<(), String> {
+    let typed = |verb: &&str| match matches.free.is_empty() {
+        true => *verb == "startup",
+        false => matches.free.iter().any(|word| word == verb),
+    };
+    let wrong = OF_VERBS
+        .iter()
+        .find(|(option, verbs)| matches.opt_present(option) && !verbs.iter().any(&typed));
+    let Some((option, verbs)) = wrong else { return Ok(()) };
+    let verbs: Vec<String> = verbs.iter().map(|verb| format!("`{verb}`")).collect();
+    Err(format!("--{option} is an option of {} alone", verbs.join(" and ")))
 }
 
 fn kind(word: &str) -> Result<EventKind, String> {
@@ -115,6 +151,11 @@ fn kind(word: &str) -> Result<EventKind, String> {
 fn inventories(matches: &getopts::Matches) -> Vec<Kind> {
     let named = INVENTORIES.iter().filter(|(name, ..)| matches.opt_present(name));
     named.map(|(_, kind, _)| *kind).collect()
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or(format!("--port wants a number from 1 to 65535, not `{text}`"))
 }
 
 /// Seconds with or without a fraction, at least a millisecond, at most the limit.
@@ -176,6 +217,26 @@ mod tests {
         assert_eq!(timeout_ms("0.0001"), Ok(1));
         for wrong in ["0", "-1", "600.1", "x", "", "nan", "inf", "1e99"] {
             assert!(timeout_ms(wrong).unwrap_err().contains("at most 600"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn options_of_another_verb_are_refused() {
+        for (line, expected) in [
+            ("list --node x", "--node is an option of `watch` alone"),
+            ("ping --at y", "--at is an option of `list` alone"),
+            ("--user ping", "--user is an option of `add` and `remove` alone"),
+            ("key list --port 7", "--port is an option of `inventory` alone"),
+            ("watch -- --kind --boot", ""),
+            ("--boot watch", "--boot is an option of `startup` alone"),
+            ("--yes", "--yes is an option of `key` alone"),
+        ] {
+            assert_eq!(read(line).err().unwrap_or_default(), expected, "{line}");
+        }
+        for line in
+            ["list remote X --at 5m", "--node x watch", "key adopt -y", "--boot", "remove --user x"]
+        {
+            assert!(read(line).is_ok(), "{line}");
         }
     }
 

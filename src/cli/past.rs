@@ -16,6 +16,10 @@ pub fn run(asked: &Asked, text: &str, options: &Options, screen: &mut Screen) ->
         return wrong_words(screen, "--at can only be asked of the local node");
     }
     let then_unix_s = match past::parse(text, unix_s()) {
+        Ok(then_unix_s) if then_unix_s > unix_s() => {
+            let why = format!("--at {text} has not come yet: `list` without it shows the present");
+            return wrong_words(screen, &why);
+        }
         Ok(then_unix_s) => then_unix_s,
         Err(why) => return wrong_words(screen, &why),
     };
@@ -29,9 +33,9 @@ pub fn run(asked: &Asked, text: &str, options: &Options, screen: &mut Screen) ->
             screen.result(&line);
         }),
         None => {
-            let first = entries.first().map(|first| utc(first.unix_s));
-            let first = first.unwrap_or_else(|| "it is empty".to_string());
-            screen.fail("refused", &format!("the journal does not reach back so far: {first}"));
+            let first = entries.first().map(|first| format!("begins at {}", utc(first.unix_s)));
+            let first = first.unwrap_or_else(|| "is empty".to_string());
+            screen.fail("refused", &format!("the journal does not reach back so far: it {first}"));
         }
     }
     screen.status()

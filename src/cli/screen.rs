@@ -115,14 +115,14 @@ impl Screen {
         if !self.table {
             return render::text(answer, self.verbose);
         }
-        let nodes = answer.replies.iter().flat_map(|reply| match reply {
-            Reply::Nodes { nodes, .. } => nodes.as_slice(),
-            _ => &[],
-        });
+        if !answer.replies.iter().any(|reply| matches!(reply, Reply::Nodes { .. })) {
+            return String::new();
+        }
+        let nodes = answer.replies.iter().flat_map(Reply::nodes);
         let shown = nodes.filter(|node| self.verbose || !node.replaced).cloned();
         let shown: Vec<NodeInfo> = shown.collect();
-        let width = self.terminal.then(|| console::Term::stdout().size().1);
-        if shown.is_empty() { String::new() } else { table::text(&shown, width, unix_s()) }
+        let width = self.terminal.then(|| console::Term::stdout().size().1.into());
+        table::text(&shown, width, unix_s())
     }
 
     fn complain(&mut self, scope: &Scope, answer: &Answer) {

@@ -25,9 +25,15 @@ pub fn without_daemon(error: &Error, screen: &mut Screen) -> i32 {
     match remembered() {
         Ok(answer) => {
             screen.answer(&Scope::Here, &answer);
-            screen.tell(
-                "daustd does not run here: this is what it remembered (`daust startup` starts it)",
-            );
+            let known = answer.replies.iter().any(|reply| !reply.nodes().is_empty());
+            screen.tell(match known {
+                true => {
+                    "daustd does not run here: these are the states it knew last, and the time since                      (`daust startup` starts it)"
+                }
+                false => {
+                    "daustd does not run here, and remembers no other node (`daust startup` starts it)"
+                }
+            });
             screen.status()
         }
         Err(why) => {

@@ -3,9 +3,10 @@
 use crate::cli::options::Options;
 use crate::cli::screen::Screen;
 use crate::client::answers::Answer;
-use crate::client::{Connection, Error};
+use crate::client::{Connection, Error, ask, render};
 use crate::wire::command::Scope;
-use crate::wire::info::{Event, EventKind};
+use crate::wire::ids::NodeId;
+use crate::wire::info::{Event, EventKind, NodeInfo};
 use crate::wire::reply::{ErrorCode, Reply};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,14 @@ pub const KINDS: [EventKind; 6] = [
 /// Prints events until the daemon goes away, or for as long as `-t` says; an interrupt ends the
 /// process the usual way.
 pub fn run(daemon: &mut Connection, options: &Options, screen: &mut Screen) -> Result<(), Error> {
+    if !options.nodes.is_empty() {
+        let known = ask::nodes(daemon, 0)?;
+        for node in options.nodes.iter().filter(|node| !is_known(node, &known)) {
+            screen.tell(&render::escape(&format!(
+                "nobody here is called {node} yet, nor has such an id: waiting"
+            )));
+        }
+    }
     let number = daemon.subscribe()?;
     let wait = Duration::from_millis(options.timeout_ms);
     let end = (options.timeout_ms > 0).then(|| Instant::now() + wait);
@@ -66,15 +75,22 @@ fn wanted(answer: &Answer, options: &Options) -> bool {
 
 /// `stale` is about no node, and so about all.
 fn is_about(event: &Event, node: &str) -> bool {
-    let id = event.id.to_string();
-    let by_id = node.len() >= ID_LETTERS && id.starts_with(&node.to_ascii_lowercase());
-    event.kind == EventKind::Stale || event.name == node || by_id
+    event.kind == EventKind::Stale || names(node, &event.name, event.id)
+}
+
+fn is_known(node: &str, known: &[NodeInfo]) -> bool {
+    known.iter().any(|info| names(node, &info.name, info.id))
+}
+
+/// Whether what was typed is this name, or the beginning of this id.
+fn names(typed: &str, name: &str, id: NodeId) -> bool {
+    let begins = id.to_string().starts_with(&typed.to_ascii_lowercase());
+    name == typed || (typed.len() >= ID_LETTERS && begins)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ids::NodeId;
 
     #[test]
     fn only_what_is_asked_for() {

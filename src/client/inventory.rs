@@ -3,11 +3,8 @@
 
 use crate::wire::ids::NodeId;
 use crate::wire::info::{NodeInfo, State};
+use crate::wire::targets;
 use serde_json::{Map, Value, json};
-use std::net::SocketAddr;
-
-/// Node exporter's port: where something else listens, relabelling changes it.
-const EXPORTER: u16 = 9_100;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -16,13 +13,14 @@ pub enum Kind {
     Prometheus,
 }
 
-/// Of what `list` says, the asked node first. Who left is not in it.
-pub fn text(kind: Kind, nodes: &[NodeInfo]) -> String {
+/// Of what `list` says, the asked node first. Who left is not in it. Prometheus' targets are on this
+/// port.
+pub fn text(kind: Kind, nodes: &[NodeInfo], port: u16) -> String {
     let herd = Herd { nodes };
     match kind {
         Kind::Ssh => herd.reachable().map(|node| herd.ssh(node)).collect(),
         Kind::Ansible => format!("{:#}\n", herd.ansible()),
-        Kind::Prometheus => format!("{:#}\n", herd.prometheus()),
+        Kind::Prometheus => format!("{:#}\n", targets::prometheus(nodes, port)),
     }
 }
 
@@ -31,10 +29,8 @@ struct Herd<'a> {
 }
 
 impl<'a> Herd<'a> {
-    /// Those that have an address and did not leave.
     fn reachable(&self) -> impl Iterator<Item = &'a NodeInfo> {
-        let there = |node: &&NodeInfo| node.state != State::Left && !node.replaced;
-        self.nodes.iter().filter(there).filter(|node| node.internal_ip.is_some())
+        targets::reachable(self.nodes)
     }
 
     /// No program takes a name with a space; a list has each shown name once.
@@ -98,25 +94,6 @@ impl<'a> Herd<'a> {
             "herd_down": { "hosts": of(false) },
         })
     }
-
-    /// Prometheus dials by itself: who is hidden is in it all the same, for a proxy to reach.
-    fn prometheus(&self) -> Value {
-        let target = |node: &NodeInfo| {
-            let at = node.internal_ip.map(|ip| SocketAddr::new(ip, EXPORTER).to_string());
-            json!({
-                "targets": [at],
-                "labels": {
-                    "__meta_herd_name": node.name,
-                    "__meta_herd_id": node.id.to_string(),
-                    "__meta_herd_state": node.state.word(),
-                    "__meta_herd_hidden": node.hidden.to_string(),
-                    "__meta_herd_parent": node.parent,
-                    "__meta_herd_version": node.version,
-                },
-            })
-        };
-        self.reachable().map(target).collect()
-    }
 }
 
 #[cfg(test)]
@@ -162,7 +139,7 @@ Host container
 Host mine
     HostName 10.0.0.5
 ";
-        assert_eq!(text(Kind::Ssh, &herd()), expected);
+        assert_eq!(text(Kind::Ssh, &herd(), 0), expected);
     }
 
     #[test]
@@ -188,7 +165,7 @@ Host mine
 
     #[test]
     fn ansible_has_all_jumps_in_one_line() {
-        let object: Value = serde_json::from_str(&text(Kind::Ansible, &herd())).unwrap();
+        let object: Value = serde_json::from_str(&text(Kind::Ansible, &herd(), 0)).unwrap();
         let of = &object["_meta"]["hostvars"]["container"];
         assert_eq!(of["ansible_host"], "10.0.0.4");
         assert_eq!(of["ansible_ssh_common_args"], "-o ProxyJump=10.0.0.2,10.0.0.3");
@@ -198,8 +175,8 @@ Host mine
 
     #[test]
     fn prometheus_gets_a_target_a_node() {
-        let object: Value = serde_json::from_str(&text(Kind::Prometheus, &herd())).unwrap();
-        assert_eq!(object[2]["targets"], json!(["10.0.0.3:9100"]));
+        let object: Value = serde_json::from_str(&text(Kind::Prometheus, &herd(), 9_256)).unwrap();
+        assert_eq!(object[2]["targets"], json!(["10.0.0.3:9256"]));
         assert_eq!(object[2]["labels"]["__meta_herd_parent"], "hypervisor");
         assert_eq!(object.as_array().map(Vec::len), Some(5));
     }

@@ -7,7 +7,7 @@ use crate::client::render::escape;
 use crate::wire::finding::Finding;
 use crate::wire::history::Entry;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
+use crate::wire::info::{Counter, Event, Hop, KeyInfo, NodeInfo, TraceRow, VersionInfo};
 use crate::wire::reply::{Failure, Reply};
 use crate::wire::time::utc;
 use crate::wire::why::{Heard, VoteInfo, VoterInfo, WhyInfo};
@@ -108,8 +108,8 @@ fn version(info: &VersionInfo) -> Value {
     let limits = info.limits.iter().map(
         |limit| json!({ "name": limit.name, "value": limit.value, "unit": text(&limit.unit) }),
     );
-    let counters = info.counters.iter();
-    let counters = counters.map(|counter| json!({ "name": counter.name, "value": counter.value }));
+    let counter = |counter: &Counter| json!({ "name": counter.name, "value": counter.value });
+    let counters = |list: &[Counter]| list.iter().map(counter).collect::<Vec<_>>();
     json!({
         "type": "version",
         "program": info.program,
@@ -117,7 +117,8 @@ fn version(info: &VersionInfo) -> Value {
         "library": info.library,
         "build": text(&info.build),
         "limits": limits.collect::<Vec<_>>(),
-        "counters": counters.collect::<Vec<_>>(),
+        "counters": counters(&info.counters),
+        "gauges": info.gauges.as_deref().map(counters),
         "warning": info.warning,
     })
 }
@@ -303,7 +304,7 @@ fn line(object: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::info::{Counter, EventKind, Limit};
+    use crate::wire::info::{EventKind, Limit};
     use crate::wire::reply::ErrorCode;
 
     fn parse(replies: Vec<Reply>) -> Vec<Value> {
@@ -353,7 +354,7 @@ mod tests {
             "depth from from_id homes id name rtt_us state type",
             "address from from_id id name rtt_us type",
             "from from_id type",
-            "build counters from from_id library limits program protocol type warning",
+            "build counters from from_id gauges library limits program protocol type warning",
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",

@@ -162,6 +162,9 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
         for counter in &version.counters {
             text += &format!("counter {}: {}\n", escape(&counter.name), counter.value);
         }
+        for gauge in version.gauges.iter().flatten() {
+            text += &format!("now {}: {}\n", escape(&gauge.name), gauge.value);
+        }
     }
     text
 }

@@ -178,13 +178,15 @@ fn version_and_its_details() {
         ],
         counters: vec![Counter { name: "forged".into(), value: 3 }],
         warning: Some("no herd key".into()),
+        gauges: Some(vec![Counter { name: "journal entries".into(), value: 7 }]),
     })]);
     let first = "daustd 0.1.0, protocol 1, library 0.1.0\n";
     assert_eq!(text(&version, false), first);
     assert_eq!(
         text(&version, true),
         first.to_string()
-            + "build: release\nwarning: no herd key\nlimit hops: 16\nlimit frame: 9 bytes\ncounter forged: 3\n"
+            + "build: release\nwarning: no herd key\nlimit hops: 16\nlimit frame: 9 bytes\ncounter forged: 3\n\
+               now journal entries: 7\n"
     );
 }
 
@@ -364,6 +366,7 @@ fn nothing_from_elsewhere_moves_the_cursor() {
             build: evil.clone(),
             limits: vec![Limit { name: evil.clone(), value: 1, unit: evil.clone() }],
             counters: vec![Counter { name: evil.clone(), value: 1 }],
+            gauges: Some(vec![Counter { name: evil.clone(), value: 1 }]),
             warning: Some(evil.clone()),
             ..VersionInfo::default()
         };
@@ -386,7 +389,7 @@ fn nothing_from_elsewhere_moves_the_cursor() {
         all.node = evil.clone();
         let shown = text(&all, true) + &heading(&all);
         assert!(shown.chars().all(|c| c == '\n' || escape(&c.to_string()).len() == c.len_utf8()));
-        // The answers above make 13 lines: 1 + 1 + 1 + 1 + 5 + 1 + 1 + 1, and the heading.
-        assert_eq!(shown.lines().count(), 13, "{shown}");
+        // The answers above make 14 lines: 1 + 1 + 1 + 1 + 6 + 1 + 1 + 1, and the heading.
+        assert_eq!(shown.lines().count(), 14, "{shown}");
     }
 }

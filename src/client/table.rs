@@ -1,42 +1,117 @@
-//! `show`: the herd as a table for people, as wide as their terminal.
+//! `show` and `top`: the herd in columns for people, as many as their terminal has room for.
 
 use crate::client::render::escape;
 use crate::wire::PORT;
 use crate::wire::info::{NodeInfo, State};
-use comfy_table::{ContentArrangement, Table, presets};
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
-const HEADINGS: [&str; 8] =
-    ["NAME", "STATE", "ADDRESS", "PARENT", "ROUND TRIP", "LAST SEEN", "VERSION", "UPTIME"];
-const NOTHING: &str = "-";
-
-/// One line a node. Without a width no cell is ever broken: a program may read it.
-pub fn text(nodes: &[NodeInfo], width: Option<u16>, now_unix_s: u64) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(HEADINGS);
-    table.add_rows(nodes.iter().map(|node| row(node, now_unix_s)));
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
-    // A cell begins with a space, and a line ends with some.
-    let cut = |line: &str| format!("{}\n", line.strip_prefix(' ').unwrap_or(line).trim_end());
-    table.lines().map(|line| cut(&line)).collect()
+/// What a column is about. In this order they stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Column {
+    Name,
+    State,
+    Address,
+    Parent,
+    RoundTrip,
+    LastSeen,
+    Version,
+    Uptime,
 }
 
-fn row(node: &NodeInfo, now_unix_s: u64) -> [String; 8] {
-    let is_live = matches!(node.state, State::Alive | State::Suspect);
-    let uptime_s = now_unix_s.saturating_sub(node.started_unix_s);
-    [
-        escape(&node.name),
-        node.state.word().to_string(),
-        or_nothing(node.internal_ip.map(|ip| address(ip, node.port))),
-        or_nothing(Some(escape(&node.parent)).filter(|name| !name.is_empty())),
-        or_nothing(node.rtt_us.filter(|us| *us > 0).map(milliseconds)),
-        format!("{} ago", duration(node.last_seen_ms / 1_000)),
-        or_nothing(Some(escape(&node.version)).filter(|version| !version.is_empty())),
-        or_nothing((is_live && node.started_unix_s > 0).then(|| duration(uptime_s))),
-    ]
+pub const COLUMNS: [Column; 8] = [
+    Column::Name,
+    Column::State,
+    Column::Address,
+    Column::Parent,
+    Column::RoundTrip,
+    Column::LastSeen,
+    Column::Version,
+    Column::Uptime,
+];
+/// Those that a narrow terminal goes without, the first of them first.
+const DROPPED: [Column; 6] = [
+    Column::Version,
+    Column::Uptime,
+    Column::RoundTrip,
+    Column::Parent,
+    Column::Address,
+    Column::LastSeen,
+];
+/// Between two columns.
+pub const GAP: usize = 2;
+const NOTHING: &str = "-";
+
+impl Column {
+    pub fn heading(self) -> &'static str {
+        match self {
+            Column::Name => "NAME",
+            Column::State => "STATE",
+            Column::Address => "ADDRESS",
+            Column::Parent => "PARENT",
+            Column::RoundTrip => "ROUND TRIP",
+            Column::LastSeen => "LAST SEEN",
+            Column::Version => "VERSION",
+            Column::Uptime => "UPTIME",
+        }
+    }
+
+    /// What stands there of a node, nothing in it that a terminal would obey.
+    pub fn cell(self, node: &NodeInfo, now_unix_s: u64) -> String {
+        let filled = |text: &str| Some(escape(text)).filter(|text| !text.is_empty());
+        match self {
+            Column::Name => escape(&node.name),
+            Column::State => node.state.word().to_string(),
+            Column::Address => or_nothing(node.internal_ip.map(|ip| address(ip, node.port))),
+            Column::Parent => or_nothing(filled(&node.parent)),
+            Column::RoundTrip => or_nothing(node.rtt_us.filter(|us| *us > 0).map(milliseconds)),
+            Column::LastSeen => format!("{} ago", duration(node.last_seen_ms / 1_000)),
+            Column::Version => or_nothing(filled(&node.version)),
+            Column::Uptime => {
+                let is_live = matches!(node.state, State::Alive | State::Suspect);
+                let since = Some(node.started_unix_s).filter(|since| is_live && *since > 0);
+                or_nothing(since.map(|since| duration(now_unix_s.saturating_sub(since))))
+            }
+        }
+    }
+}
+
+/// Columns and how wide they are, so that no line of these cells is wider than `width`: no cell is
+/// ever broken, whole columns are left out. Without a width none is: a program may read it. Name and
+/// state always stay.
+pub fn fitting(rows: &[[String; 8]], width: Option<usize>) -> Vec<(Column, usize)> {
+    let wide = |(at, column): (usize, &Column)| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        (*column, cells.max().unwrap_or(0).max(column.heading().len()))
+    };
+    let mut columns: Vec<(Column, usize)> = COLUMNS.iter().enumerate().map(wide).collect();
+    for dropped in DROPPED {
+        let line = columns.iter().map(|(_, wide)| wide + GAP).sum::<usize>() - GAP;
+        if width.is_none_or(|width| line <= width) {
+            break;
+        }
+        columns.retain(|(column, _)| *column != dropped);
+    }
+    columns
+}
+
+pub fn row(node: &NodeInfo, now_unix_s: u64) -> [String; 8] {
+    COLUMNS.map(|column| column.cell(node, now_unix_s))
+}
+
+/// One line a node.
+pub fn text(nodes: &[NodeInfo], width: Option<usize>, now_unix_s: u64) -> String {
+    let rows: Vec<_> = nodes.iter().map(|node| row(node, now_unix_s)).collect();
+    let columns = fitting(&rows, width);
+    let headings = COLUMNS.map(|column| column.heading().to_string());
+    let line = |row: &[String; 8]| {
+        let cells = columns.iter().map(|(column, wide)| {
+            let cell = &row[*column as usize];
+            format!("{cell:wide$}{:GAP$}", "")
+        });
+        format!("{}\n", cells.collect::<String>().trim_end())
+    };
+    [&headings].into_iter().chain(&rows).map(line).collect()
 }
 
 /// The port where it is not the usual one.
@@ -53,7 +128,7 @@ fn milliseconds(us: u64) -> String {
 }
 
 /// In the largest two units.
-fn duration(seconds: u64) -> String {
+pub fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -97,10 +172,24 @@ vm 4\\u{1b}  down   192.168.1.2  node1   1.2 ms      1 d 1 h ago  0.1.0    -
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        let narrow = text(&nodes(), Some(60), 4_660);
-        assert!(narrow.lines().all(|line| line.len() <= 60), "{narrow}");
-        assert!(narrow.lines().count() > 3, "{narrow}");
+    fn a_narrow_terminal_has_fewer_columns_and_no_broken_cell() {
+        let whole = text(&nodes(), None, 4_660);
+        let widest = whole.lines().map(str::len).max().unwrap();
+        let mut last = 8;
+        for width in (1..=widest + 1).rev() {
+            let narrow = text(&nodes(), Some(width), 4_660);
+            let rows: Vec<_> = nodes().iter().map(|node| row(node, 4_660)).collect();
+            let columns = fitting(&rows, Some(width)).len();
+            assert_eq!(narrow.lines().count(), 3, "{narrow}");
+            let fits = narrow.lines().all(|line| line.len() <= width);
+            assert!(fits || columns == 2, "{width}: {narrow}");
+            assert!(columns <= last, "{width}");
+            last = columns;
+        }
+        assert_eq!(
+            text(&nodes(), Some(9), 0),
+            "NAME        STATE\nnode1       alive\nvm 4\\u{1b}  down\n"
+        );
     }
 
     #[test]

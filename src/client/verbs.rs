@@ -211,6 +211,7 @@ pub static LOCAL: &[Local] = &[
         arguments: "[--boot]",
         help: "start the local daustd if it does not run; --boot: at each boot",
     },
+    Local { word: "top", arguments: "", help: "show the herd as it is, until `q` is typed" },
     Local {
         word: "add",
         arguments: "[USER@]HOST[:PORT]...",

@@ -10,8 +10,15 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// Keys that are no option of the command line.
-const SETTINGS: &[&str] =
-    &["accept", "readers", "discovery", "consensus_treshold", "consensus_threshold", "timeout"];
+const SETTINGS: &[&str] = &[
+    "accept",
+    "readers",
+    "discovery",
+    "metrics",
+    "consensus_treshold",
+    "consensus_threshold",
+    "timeout",
+];
 
 /// The file's values; none where no file was named and there is none to find.
 pub fn read(explicit: Option<&Path>) -> Result<Values, String> {

@@ -93,6 +93,11 @@ impl Control {
         self.clients.values().filter_map(|client| client.leaving).chain(self.gate.deadline()).min()
     }
 
+    /// How many clients are connected.
+    pub fn count(&self) -> usize {
+        self.clients.len()
+    }
+
     /// One turn: hands on what clients ask, and accepts new ones. In this order, so that nobody
     /// makes room as one who never asked while his request is there.
     pub fn turn(&mut self, now: Time, feed: &mut dyn FnMut(Input)) {

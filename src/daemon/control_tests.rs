@@ -57,7 +57,7 @@ impl World {
         let poll = Poll::new().unwrap();
         let name = format!("herd-{name}-{}.sock", std::process::id());
         let path = std::env::temp_dir().join(name);
-        let (listener, file) = control_path::bind(&path).unwrap();
+        let (listener, file) = control_path::bind(&path, &control_path::CONTROL).unwrap();
         let registry = poll.registry().try_clone().unwrap();
         let control = Control::listen(registry, listener, file, Users::new(None).unwrap()).unwrap();
         World { poll, control, path, heard: Vec::new() }

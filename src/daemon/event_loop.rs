@@ -6,6 +6,7 @@ use crate::daemon::discovery::Discovery;
 use crate::daemon::homes::{self, Resolver};
 use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
+use crate::daemon::metrics::{self, Metrics};
 use crate::daemon::options::Settings;
 use crate::daemon::pipes::Pipes;
 use crate::daemon::signals::{Signals, Wish};
@@ -18,6 +19,7 @@ use crate::daemon::watcher::Watcher;
 use crate::node::{Input, Node, Output, Socket};
 use crate::wire::limits::GOODBYE_MS;
 use crate::wire::time::Time;
+use mio::event::Event;
 use mio::{Events, Poll, Waker};
 use nix::time::{ClockId, clock_gettime};
 use std::io::ErrorKind;
@@ -41,6 +43,7 @@ pub struct World {
     pub streams: Streams,
     pub control: Control,
     pub pipes: Pipes,
+    pub metrics: Option<Metrics>,
     pub store: Store,
     pub resolver: Option<Resolver>,
     pub log: logging::Handle,
@@ -99,6 +102,7 @@ impl Run {
             world.streams.deadline(),
             world.control.deadline(),
             world.pipes.deadline(),
+            world.metrics.as_ref().and_then(Metrics::deadline),
             self.stop_by,
             Some(world.watcher.deadline()),
             world.watchdog.deadline(),
@@ -134,6 +138,7 @@ impl Run {
         world.streams.flush(now);
         world.control.flush();
         world.pipes.flush();
+        world.tell_metrics(now);
         world.watchdog.feed(now);
         self.stopped |= self.stop_by.is_some_and(|time| now >= time);
     }
@@ -172,6 +177,7 @@ impl World {
             || self.streams.more()
             || self.control.more()
             || self.pipes.more()
+            || self.metrics.as_ref().is_some_and(Metrics::more)
             || self.watcher.more()
     }
 
@@ -190,6 +196,7 @@ impl World {
                 Source::Stream(id) => self.streams.on_event(now, id, event, feed),
                 Source::Client(id) => self.control.on_event(id, event),
                 Source::Pipe(id) => self.pipes.on_event(id, event),
+                Source::MetricsListener | Source::Scraper(_) => self.note_scraper(event),
             }
         }
         signalled
@@ -210,6 +217,34 @@ impl World {
         self.streams.turn(now, feed);
         self.control.turn(now, feed);
         self.pipes.turn(now, feed);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.turn(now, feed);
+        }
+    }
+
+    fn note_scraper(&mut self, event: &Event) {
+        let Some(metrics) = &mut self.metrics else { return };
+        match Source::of(event.token()) {
+            Source::Scraper(id) => metrics.on_event(id, event),
+            _ => metrics.on_listener(),
+        }
+    }
+
+    /// The node has answered: the loop's own figures are all that lacks.
+    fn tell_metrics(&mut self, now: Time) {
+        let Some(metrics) = &mut self.metrics else { return };
+        if metrics.wants_figures() {
+            let daemon = metrics::Daemon {
+                traffic: self.main.traffic.plus(&self.ephemeral.traffic),
+                streams: self.streams.count() as u64,
+                clients: self.control.count() as u64,
+                writes_waiting: self.store.waiting,
+                writes_failed: self.store.failed,
+                ..metrics::Daemon::default()
+            };
+            metrics.answer(now, daemon);
+        }
+        metrics.flush(now);
     }
 
     /// Does what the node wants; true when it wants to end.
@@ -223,6 +258,11 @@ impl World {
             Output::Frame { stream, bytes } => self.streams.send(stream, &bytes),
             Output::Proved { stream } => self.streams.proved(stream),
             Output::Hangup { stream } => self.streams.hang_up(now, stream),
+            Output::Part { client: metrics::CLIENT, part } => {
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.take(part);
+                }
+            }
             Output::Part { client, part } => self.control.send(client, &part),
             Output::Connect { pipe, to } => self.pipes.connect(now, pipe, to),
             Output::Piece { pipe, piece } => self.pipes.carry_out(pipe, piece),

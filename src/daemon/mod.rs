@@ -17,6 +17,7 @@ mod keys;
 mod local_addresses;
 mod log_sink;
 mod logging;
+mod metrics;
 pub mod options;
 mod pipes;
 mod process;
@@ -39,6 +40,7 @@ use discovery::Discovery;
 use event_loop::World;
 use join::Invitation;
 use keys::Found;
+use metrics::Metrics;
 use options::{Asked, Environment, Settings};
 use process::{Detached, Starter};
 use std::io::Read;
@@ -161,11 +163,15 @@ fn start(
     let streams =
         Streams::listen(registry()?, settings.bind, settings.port, process::raise_file_limit())
             .map_err(|e| no_port("TCP", &settings, settings.port, &e))?;
-    let (listener, file) = control_path::bind(&settings.socket)?;
+    let (listener, file) = control_path::bind(&settings.socket, &control_path::CONTROL)?;
     let users = users::Users::new(settings.readers.as_deref())?;
     let control =
         control::Control::listen(registry()?, listener, file, users).map_err(|e| no_poll(&e))?;
     let pipes = pipes::Pipes::new(registry()?);
+    let metrics = match &settings.metrics {
+        Some(place) => Some(Metrics::listen(registry()?, place, event_loop::now())?),
+        None => None,
+    };
     if settings.sandbox
         && let Err(why) = sandbox::bound()
     {
@@ -195,6 +201,7 @@ fn start(
         streams,
         control,
         pipes,
+        metrics,
         store,
         resolver,
         log,
@@ -221,7 +228,7 @@ fn run(world: World, node: Node, starter: Starter) -> i32 {
     }
     // Whoever starts next waits for this lock and then wants our ports.
     let lock = world.store.finish();
-    drop((world.main, world.ephemeral, world.streams));
+    drop((world.main, world.ephemeral, world.streams, world.metrics));
     drop(lock);
     log::info!("stopped");
     world.log.flush();

@@ -5,6 +5,7 @@
 use crate::daemon::configuration;
 use crate::daemon::homes::Home;
 use crate::daemon::logging::Target;
+use crate::daemon::metrics::Place;
 use crate::node::Threshold;
 use crate::wire::PORT;
 use crate::wire::command::Rank;
@@ -107,6 +108,8 @@ pub struct Settings {
     pub readers: Option<String>,
     /// Finds others on the local network, and is found.
     pub discovery: bool,
+    /// Where figures are to be had, if anywhere.
+    pub metrics: Option<Place>,
     pub threshold: Threshold,
     pub timeout_ms: u64,
 }
@@ -136,6 +139,7 @@ impl Settings {
             ("accept", self.accept != fresh.accept),
             ("readers", self.readers != fresh.readers),
             ("discovery", self.discovery != fresh.discovery),
+            ("metrics", self.metrics != fresh.metrics),
             ("consensus_treshold", self.threshold != fresh.threshold),
             ("timeout", self.timeout_ms != fresh.timeout_ms),
         ];
@@ -302,6 +306,7 @@ fn settings(
         accept: one("accept").map(|v| parse("accept", v)).transpose()?.unwrap_or(Rank::Execute),
         readers: one("readers").cloned(),
         discovery: one("discovery").map(|v| parse("discovery", v)).transpose()?.unwrap_or(true),
+        metrics: one("metrics").map(|v| v.parse()).transpose()?,
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
         timeout_ms: one("timeout").map(|v| timeout_ms(v)).transpose()?.unwrap_or(TIMEOUT_MS),
     })
@@ -414,10 +419,14 @@ mod tests {
     #[test]
     fn configuration_uses_the_same_names() {
         let text = "name = 'a'\nport = 5\nkeynode = ['10.0.0.1', 'x:2']\ndeadend = true\n\
-             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\naccept = 'read'\n";
+             daemon = false\nconsensus_treshold = 1.0\ntimeout = 250\naccept = 'read'\n\
+             metrics = '127.0.0.1:4041'\n";
         let got = of_configuration(text, &root()).unwrap();
         assert_eq!((got.port, got.timeout_ms, got.homes.len()), (5, 250, 2));
         assert!(got.deadend && !got.detach);
+        assert_eq!(got.metrics, "127.0.0.1:4041".parse().ok());
+        let wrong = of_configuration("metrics = 4041", &root()).unwrap_err();
+        assert!(wrong.contains("metrics `4041`"), "{wrong}");
         assert_eq!((got.threshold, got.accept), (Threshold::Share(1.0), Rank::Read));
         assert_eq!(of_configuration("", &root()).unwrap().accept, Rank::Execute);
         let wrong = of_configuration("accept = 'all'", &root()).unwrap_err();

@@ -135,6 +135,9 @@ fn open_lock(directory: &Path) -> std::io::Result<File> {
 
 /// The writing side of the loop.
 pub struct Store {
+    /// Batches that were handed over and not answered, and those that failed so far.
+    pub waiting: u64,
+    pub failed: u64,
     batches: Option<SyncSender<(u64, Entries)>>,
     answers: Sender<Written>,
     written: Receiver<Written>,
@@ -149,6 +152,8 @@ impl Store {
     pub fn start(state: State, waker: Arc<Waker>) -> Result<Store, String> {
         let (answers, written) = channel();
         let mut store = Store {
+            waiting: 0,
+            failed: 0,
             batches: None,
             answers,
             written,
@@ -206,6 +211,7 @@ impl Store {
 
     /// Never waits. What can not be kept is answered too.
     pub fn keep(&mut self, ticket: u64, entries: Entries) {
+        self.waiting += 1;
         let refused = match &self.batches {
             None => self.refusal.clone(),
             Some(batches) => match batches.try_send((ticket, entries)) {
@@ -220,8 +226,11 @@ impl Store {
         let _ = self.waker.wake();
     }
 
-    pub fn take(&self) -> Option<Written> {
-        self.written.try_recv().ok()
+    pub fn take(&mut self) -> Option<Written> {
+        let written = self.written.try_recv().ok()?;
+        self.waiting -= 1;
+        self.failed += u64::from(written.result.is_err());
+        Some(written)
     }
 
     /// Everything asked for is written before this returns, unless the disk hangs. The lock is the

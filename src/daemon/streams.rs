@@ -216,6 +216,11 @@ impl Streams {
         }
     }
 
+    /// How many are open, dials under way included.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
     fn dials(&self) -> usize {
         self.open.values().filter(|stream| stream.phase == Phase::Dialling).count()
     }

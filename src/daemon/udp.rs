@@ -25,8 +25,29 @@ const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 /// How often a send is repeated that only reported the error of an earlier one.
 const SEND_TRIES: usize = 3;
 
+/// What went through a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    pub received: u64,
+    pub received_bytes: u64,
+    pub sent: u64,
+    pub sent_bytes: u64,
+}
+
+impl Traffic {
+    pub fn plus(&self, other: &Traffic) -> Traffic {
+        Traffic {
+            received: self.received + other.received,
+            received_bytes: self.received_bytes + other.received_bytes,
+            sent: self.sent + other.sent,
+            sent_bytes: self.sent_bytes + other.sent_bytes,
+        }
+    }
+}
+
 pub struct Udp {
     socket: UdpSocket,
+    pub traffic: Traffic,
     which: Socket,
     v6: bool,
     readable: bool,
@@ -49,6 +70,7 @@ impl Udp {
         let socket = UdpSocket::from_std(socket.into());
         Ok(Udp {
             socket,
+            traffic: Traffic::default(),
             which,
             v6,
             readable: true,
@@ -117,6 +139,8 @@ impl Udp {
                 return;
             }
         };
+        self.traffic.received += 1;
+        self.traffic.received_bytes += length as u64;
         match from.map(plain).filter(|from| from.port() != 0) {
             Some(from) => {
                 if let Some(local) = local {
@@ -160,7 +184,11 @@ impl Udp {
         let mut last = Errno::UnknownErrno;
         for _ in 0..SEND_TRIES {
             match self.send_once(reachable, self.locals.of(to, now), bytes) {
-                Ok(_) => return,
+                Ok(length) => {
+                    self.traffic.sent += 1;
+                    self.traffic.sent_bytes += length as u64;
+                    return;
+                }
                 Err(Errno::EAGAIN) => {
                     last = Errno::EAGAIN;
                     break;

@@ -4,8 +4,8 @@
 //! A keyed herd greets all that bear its mark. In an open one only a lone node joins what it finds,
 //! one address at a time: two herds never become one this way.
 
-use crate::node::roster::is_private;
 use crate::node::tables::Tables;
+use crate::wire::address::is_private;
 use crate::wire::discovery::Discovered;
 use crate::wire::hello::Intent;
 use crate::wire::limits::DISCOVERED;

@@ -226,7 +226,15 @@ fn version(t: &Tables) -> VersionInfo {
             .map(|(name, value)| Counter { name: name.to_string(), value: *value })
             .collect(),
         warning: t.own.exposed(),
+        gauges: Some(vec![
+            gauge("requests under way", t.own.requests),
+            gauge("journal entries", t.journal.entries().count()),
+        ]),
     }
+}
+
+fn gauge(name: &str, value: usize) -> Counter {
+    Counter { name: name.to_string(), value: value as u64 }
 }
 
 /// The newest first; of each, who of those that live holds it as far as their records tell.

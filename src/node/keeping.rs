@@ -59,24 +59,29 @@ pub fn keep_identity(secret: [u8; 64]) -> Output {
     Output::Keep { ticket: 0, entries: vec![(IDENTITY.to_string(), Some(secret.to_vec()))] }
 }
 
-/// What was known of the others when the last daemon here ended.
+/// What was known of the others when the last daemon here ended. Which of two bearers of a name had it
+/// first is not kept: both are shown with their ids.
 pub fn remembered(kept: &Kept, now_unix_s: u64, suite: Suite) -> Vec<NodeInfo> {
     let bytes = kept.entries.iter().filter(|(key, _)| key.starts_with(PEER));
     let peers = bytes.filter_map(|(_, bytes)| codec::decode::<KeptPeer>(bytes).ok());
     let peers: Vec<(Record, KeptPeer)> =
         peers.filter_map(|peer| Some((Record::open(suite, &peer.record).ok()?, peer))).collect();
     let name = |id: NodeId| {
-        let found = peers.iter().find(|(record, _)| record.id() == id);
-        found.map_or_else(|| id.to_string(), |(record, _)| record.name.to_string())
+        let Some((record, _)) = peers.iter().find(|(record, _)| record.id() == id) else {
+            return id.to_string();
+        };
+        let bearers = peers.iter().filter(|(other, _)| other.name == record.name).count();
+        let mark = if bearers > 1 { format!("~{}", id.short()) } else { String::new() };
+        format!("{}{mark}", record.name)
     };
     peers
         .iter()
         .map(|(record, peer)| NodeInfo {
             last_seen_ms: now_unix_s.saturating_sub(peer.heard_unix_s).saturating_mul(1_000),
-            state: if peer.state == State::Alive { State::Suspect } else { peer.state },
+            state: peer.state,
             reason: "only remembered: no daustd runs here".to_string(),
             started_unix_s: 0,
-            name: record.name.to_string(),
+            name: name(record.id()),
             parent: record.parent.map(name).unwrap_or_default(),
             ..NodeInfo::of(record)
         })
@@ -146,6 +151,10 @@ impl Keeping {
     pub fn flush(&mut self, t: &mut Tables, end: bool) {
         self.flush_at = None;
         self.gather_until = t.now.plus_ms(GATHER_MS);
+        if end {
+            // Their ages go on being counted while no daemon runs.
+            self.changed.extend(t.roster.iter().map(|(id, _)| id));
+        }
         let now_unix_s = t.own.unix_s(t.now);
         let mut entries: Entries = std::mem::take(&mut self.changed)
             .into_iter()

@@ -2,7 +2,7 @@
 
 use crate::node::boundary::Options;
 use crate::node::planted::Bug;
-use crate::node::roster::is_private;
+use crate::wire::address::is_private;
 use crate::wire::command::Rank;
 use crate::wire::header::{Header, Kind};
 use crate::wire::hello;
@@ -43,6 +43,8 @@ pub struct Own {
     pub outside: BTreeMap<SocketAddr, (Outside, Time)>,
     /// Why the last write to the disk failed, if it did.
     pub not_kept: Option<String>,
+    /// Of local programs, under way at the last tick.
+    pub requests: usize,
     counters: BTreeMap<&'static str, u64>,
     /// Asks of others carried out here, for the simulator's checkers.
     #[cfg(feature = "testing")]
@@ -101,6 +103,7 @@ impl Own {
             stale_since: None,
             outside: BTreeMap::new(),
             not_kept: None,
+            requests: 0,
             counters: BTreeMap::new(),
             #[cfg(feature = "testing")]
             executed: Vec::new(),

@@ -425,6 +425,7 @@ impl Relay {
             let failure = Failure::new(ErrorCode::Unreachable, no_answer(address));
             self.fail_parked(t, &failure, |one| one.deadline <= now && one.address == address);
         }
+        t.own.requests = self.waiting.len() + self.parked.len();
     }
 
     pub fn deadline(&self) -> Option<Time> {

@@ -2,8 +2,8 @@
 //! is; local programs, by the rights of the control socket and what their user may.
 
 use crate::node::boundary::{Options, User};
-use crate::node::roster::is_private;
 use crate::node::tables::Tables;
+use crate::wire::address::is_private;
 use crate::wire::command::{Command, Rank};
 use crate::wire::ids::NodeId;
 use crate::wire::reply::{ErrorCode, Failure};

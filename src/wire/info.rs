@@ -156,6 +156,9 @@ pub struct VersionInfo {
     /// What its owner should know, for `-v`.
     #[n(6)]
     pub warning: Option<String>,
+    /// How much there is of something now; None: the answering node is too old to say.
+    #[n(7)]
+    pub gauges: Option<Vec<Counter>>,
 }
 
 /// A herd key as it may be shown.

@@ -134,6 +134,14 @@ pub const CLIENTS: usize = 64;
 pub const CLIENT_SILENT_MS: u64 = 50;
 /// Bytes queued for one control client that does not read; over it the client is dropped.
 pub const CLIENT_BUFFER_BYTES: usize = 4 << 20;
+/// Connections of programs that ask for metrics, at once; who comes then waits.
+pub const METRICS_CLIENTS: usize = 16;
+/// Bytes, and headers, of a request for metrics.
+pub const METRICS_REQUEST_BYTES: usize = 8 << 10;
+pub const METRICS_HEADERS: usize = 64;
+/// How long such a request may take to come, and its answer to be read, milliseconds.
+pub const METRICS_REQUEST_MS: u64 = 3_000;
+pub const METRICS_ANSWER_MS: u64 = 10_000;
 /// Batches waiting to be written to the state directory; over it the write is refused.
 pub const KEEP_BATCHES: usize = 64;
 /// Log lines waiting to be written; over it they are counted and lost.
@@ -241,6 +249,11 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("control clients", CLIENTS as u64, ""),
     ("silent client", CLIENT_SILENT_MS, "ms"),
     ("client buffer", CLIENT_BUFFER_BYTES as u64, "bytes"),
+    ("metrics clients", METRICS_CLIENTS as u64, ""),
+    ("metrics request", METRICS_REQUEST_BYTES as u64, "bytes"),
+    ("metrics headers", METRICS_HEADERS as u64, ""),
+    ("metrics request wait", METRICS_REQUEST_MS, "ms"),
+    ("metrics answer wait", METRICS_ANSWER_MS, "ms"),
     ("writes waiting", KEEP_BATCHES as u64, ""),
     ("log queue", LOG_QUEUE as u64, "lines"),
     ("log lines a subject", LOG_LINES as u64, "in 10 s"),

@@ -4,6 +4,7 @@
 //! [`seal`] and [`noise`] (authenticate and encrypt; [`key`] is what a whole herd shares), [`message`] (what nodes say to each other).
 //! Between a program and its local daemon the same values travel in [`control`] frames.
 
+pub mod address;
 pub mod codec;
 pub mod command;
 pub mod control;
@@ -26,6 +27,7 @@ pub mod refusal;
 pub mod reply;
 pub mod rumor;
 pub mod seal;
+pub mod targets;
 pub mod time;
 pub mod token;
 pub mod why;

@@ -111,8 +111,9 @@ fn replies() -> Vec<Reply> {
             library: "0.1.0".into(),
             build: "debug".into(),
             limits: vec![limit],
-            counters: vec![counter],
+            counters: vec![counter.clone()],
             warning: Some("no herd key".into()),
+            gauges: Some(vec![counter]),
         }),
         Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) },
         Reply::Keys(vec![KeyInfo {

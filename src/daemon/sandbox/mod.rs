@@ -7,6 +7,7 @@
 mod calls;
 mod user;
 
+use crate::daemon::metrics::Place;
 use crate::daemon::options::Settings;
 use crate::daemon::{control_path, store};
 use caps::{CapSet, Capability, CapsHashSet};
@@ -59,8 +60,12 @@ pub fn bound() -> Result<(), String> {
 fn own_directories(settings: &Settings, socket: &Path) -> Vec<PathBuf> {
     let _ = store::make_directory(&settings.state_dir);
     let _ = control_path::make_directory(socket);
+    if let Some(directory) = settings.metrics.as_ref().and_then(Place::directory) {
+        let _ = control_path::make_directory(directory);
+    }
     let log = settings.logfile.as_deref().and_then(Path::parent);
-    let found = [Some(settings.state_dir.as_path()), Some(socket), log];
+    let metrics = settings.metrics.as_ref().and_then(Place::directory);
+    let found = [Some(settings.state_dir.as_path()), Some(socket), log, metrics];
     found.into_iter().flatten().map(Path::to_path_buf).collect()
 }
 

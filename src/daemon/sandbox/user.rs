@@ -1,6 +1,7 @@
 //! Root becomes whoever owns the state directory: that is how a system's user for this daemon is
 //! chosen, without a name for it.
 
+use crate::daemon::metrics::Place;
 use crate::daemon::options::Settings;
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
@@ -13,7 +14,7 @@ use std::path::Path;
 /// are somebody else's too.
 const OTHERS: u32 = 0o007;
 
-/// Takes along what root made for the daemon: the directory of its socket, and its log. The
+/// Takes along what root made for the daemon: the directories of its sockets, and its log. The
 /// capabilities stay until the sandbox takes them.
 pub fn of_state_directory(settings: &Settings, socket_directory: &Path) -> Result<(), String> {
     let Ok(state) = fs::symlink_metadata(&settings.state_dir) else { return Ok(()) };
@@ -26,9 +27,12 @@ pub fn of_state_directory(settings: &Settings, socket_directory: &Path) -> Resul
 }
 
 fn hand_over(settings: &Settings, directory: &Path, (user, group): (u32, u32)) -> io::Result<()> {
-    let found = fs::symlink_metadata(directory)?;
-    if found.uid() == 0 && found.is_dir() && found.mode() & OTHERS == 0 {
-        chown(directory, Some(user), Some(group))?;
+    let metrics = settings.metrics.as_ref().and_then(Place::directory);
+    for directory in [Some(directory), metrics].into_iter().flatten() {
+        let found = fs::symlink_metadata(directory)?;
+        if found.uid() == 0 && found.is_dir() && found.mode() & OTHERS == 0 {
+            chown(directory, Some(user), Some(group))?;
+        }
     }
     let Some(path) = &settings.logfile else { return Ok(()) };
     let mut options = OpenOptions::new();
