@@ -74,6 +74,7 @@ fn node(info: &NodeInfo, stale_ms: Option<u64>) -> Value {
         "generation": info.generation,
         "replaced": info.replaced,
         "accept": info.accept,
+        "class": info.class,
         "stale_ms": stale_ms,
         "port": (info.port > 0).then_some(info.port),
         "version": text(&info.version),
@@ -90,6 +91,7 @@ fn row(row: &TraceRow) -> Value {
         "state": row.state.word(),
         "rtt_us": row.rtt_us,
         "homes": row.homes,
+        "silent": row.silent.as_ref().map(|silent| &silent.names),
     })
 }
 
@@ -118,6 +120,7 @@ fn version(info: &VersionInfo) -> Value {
         "limits": limits.collect::<Vec<_>>(),
         "counters": counters.collect::<Vec<_>>(),
         "warning": info.warning,
+        "guests": info.guests,
     })
 }
 

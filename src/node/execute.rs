@@ -6,7 +6,7 @@ use crate::node::outbox::Notice;
 use crate::node::peer::Peer;
 use crate::node::rights::Asker;
 use crate::node::tables::Tables;
-use crate::node::{checkup, tokens, trace, why};
+use crate::node::{checkup, guests, tokens, trace, why};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::command::{Command, Scope};
 use crate::wire::history::Entry;
@@ -221,6 +221,7 @@ fn version(t: &Tables) -> VersionInfo {
             .map(|(name, value)| Counter { name: name.to_string(), value: *value })
             .collect(),
         warning: t.own.exposed(),
+        guests: guests::in_words(t),
     }
 }
 

@@ -113,6 +113,7 @@ fn replies() -> Vec<Reply> {
             limits: vec![limit],
             counters: vec![counter],
             warning: Some("no herd key".into()),
+            guests: None,
         }),
         Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) },
         Reply::Keys(vec![KeyInfo {
@@ -198,6 +199,7 @@ fn bodies() -> Vec<Body> {
         answered: 2,
         votes: vec![vote],
         signature: [0; 64],
+        ending: None,
     };
     let rumors = [
         Rumor::Record(record.clone()),

@@ -44,6 +44,12 @@ promises! {
     goodbye_leave: goodbye::leave, 10;
     goodbye_home: goodbye::home_leaves, 5;
     goodbye_stop: goodbye::stop, 5;
+    guests_killed: guests::killed, 10;
+    guests_frozen: guests::frozen, 5;
+    guests_liar: guests::liar, 5;
+    guests_doubtful: guests::doubtful, 5;
+    lives_all: lives::all, 5;
+    lives_split: lives::split, 3;
     crash_process: crash::process, 10;
     crash_host: crash::host, 10;
     crash_host_of_many: crash::host_of_many, 1;

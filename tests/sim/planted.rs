@@ -35,6 +35,8 @@ const PLANTED: &[(Bug, &[Scenario])] = &[
     (Bug::OpenEndsAtOnce, &[adopt::under_loss]),
     (Bug::AdoptedByAnybody, &[adopt::stranger]),
     (Bug::TokenUsedAgain, &[tokens::one_of_many]),
+    (Bug::PetsForgotten, &[lives::all]),
+    (Bug::TestimonyUnchecked, &[guests::liar]),
 ];
 
 #[test]
