@@ -97,6 +97,7 @@ fn replies() -> Vec<Reply> {
             state: State::Down,
             rtt_us: Some(250),
             homes: vec!["node1".into()],
+            silent: None,
         }]),
         Reply::Path(vec![Hop {
             name: "node1".into(),

@@ -12,7 +12,7 @@ use herd::wire::life::Class;
 use herd::wire::rumor::Ending;
 use rand::RngExt;
 
-const KILLED: GuestState = GuestState::Ended(Ending { exit_status: Some(137) });
+pub const KILLED: GuestState = GuestState::Ended(Ending { exit_status: Some(137) });
 const WORD: &str = "container ended: exit status 137";
 
 /// Four hosts, containers in the first two whose private addresses are the same, and one on the
@@ -42,19 +42,20 @@ impl Fleet {
         Fleet { top, first, silent }
     }
 
-    fn guest(world: &World, id: MachineId, state: GuestState) -> Guest {
-        let machine = &world.machines[id];
-        let addresses = world.net.addresses(machine.host);
-        Guest { id: format!("id {id}"), name: machine.spec.name.clone(), addresses, state }
-    }
-
     /// The first host's Engine: all run, but for one.
     fn engine(&self, world: &mut World, one: MachineId, state: GuestState) {
         let all = self.first.iter().chain([&self.silent]);
         let state = |id: MachineId| if id == one { state } else { GuestState::Running };
-        let told = all.map(|id| Fleet::guest(world, *id, state(*id))).collect();
+        let told = all.map(|id| guest(world, *id, state(*id))).collect();
         world.engine(self.top[0], Ok(told));
     }
+}
+
+/// A container as its Engine knows it.
+pub fn guest(world: &World, id: MachineId, state: GuestState) -> Guest {
+    let machine = &world.machines[id];
+    let addresses = world.net.addresses(machine.host);
+    Guest { id: format!("id {id}"), name: machine.spec.name.clone(), addresses, state }
 }
 
 fn require_word(world: &mut World, subject: MachineId, within_ms: u64) {
@@ -139,7 +140,7 @@ pub fn liar(world: &mut World) {
 pub fn doubtful(world: &mut World) {
     let fleet = Fleet::new(world);
     let (since_us, one) = (world.now_us, fleet.first[2]);
-    let ended = Fleet::guest(world, one, KILLED);
+    let ended = guest(world, one, KILLED);
     let heir = Guest { id: "heir".into(), state: GuestState::Running, ..ended.clone() };
     world.engine(fleet.top[0], Ok(vec![ended, heir]));
     world.run_ms(5_000);
