@@ -349,13 +349,13 @@ mod tests {
         ]);
         let expected = [
             "elapsed_us from from_id type",
-            "accept from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
+            "accept class from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
              port public_ip reason replaced route rtt_us stale_ms started_unix_s state type \
              version",
-            "depth from from_id homes id name rtt_us state type",
+            "depth from from_id homes id name rtt_us silent state type",
             "address from from_id id name rtt_us type",
             "from from_id type",
-            "build counters from from_id library limits program protocol type warning",
+            "build counters from from_id guests library limits program protocol type warning",
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",

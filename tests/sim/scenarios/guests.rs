@@ -97,7 +97,11 @@ pub fn killed(world: &mut World) {
     require_word(world, one, 1_000);
     require_nobody_down(world, since_us, &[one]);
     world.kill(one);
+    let newcomer = world.machine("newcomer");
+    world.machines[newcomer].spec.homes = vec![world.address(fleet.top[2])];
+    world.start(newcomer);
     world.run_ms(3_000);
+    require_word(world, one, 0);
     fleet.engine(world, fleet.silent, GuestState::Running);
     world.start(one);
     fleet.engine(world, one, GuestState::Running);
