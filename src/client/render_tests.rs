@@ -393,7 +393,7 @@ fn nothing_from_elsewhere_moves_the_cursor() {
         all.node = evil.clone();
         let shown = text(&all, true) + &heading(&all);
         assert!(shown.chars().all(|c| c == '\n' || escape(&c.to_string()).len() == c.len_utf8()));
-        // The answers above make 13 lines: 1 + 1 + 1 + 1 + 5 + 1 + 1 + 1, and the heading.
+        // The answers above make 15 lines: 1 + 1 + 2 + 1 + 6 + 1 + 1 + 1, and the heading.
         assert_eq!(shown.lines().count(), 15, "{shown}");
     }
 }
