@@ -13,8 +13,9 @@ use crate::wire::info::State;
 use crate::wire::rumor::{Ending, Rumor, Subject, Verdict};
 use crate::wire::time::Time;
 
-/// A vote may be faster than the Engine: for so long its word still says why a node is down.
-const VOTED_MS: u64 = 5_000;
+/// A vote may be faster than the Engine, which may be away: for so long its word still says why a node
+/// is down.
+const VOTED_MS: u64 = 60_000;
 
 /// All there are now, or why that is not known.
 pub fn told(t: &mut Tables, told: Guests) {
@@ -50,10 +51,14 @@ fn testify(t: &mut Tables, all: &[Guest], guest: &Guest, ending: Ending) {
     let ended = |(_, peer): &(NodeId, &Peer)| {
         is_in(peer, guest) && peer.record.host() == Some(own) && may_have_ended(peer, t.now)
     };
-    let mut fits = t.roster.iter().filter(ended);
-    let (Some((id, peer)), None, false) = (fits.next(), fits.next(), reused) else { return };
-    let subject = Subject { id, generation: peer.record.generation };
-    t.out.notice(Notice::Verdict(Verdict::testimony(&t.own.identity, subject, ending)));
+    let fits = |live: bool| {
+        let fits = t.roster.iter().filter(ended).filter(move |(_, peer)| peer.is_live() == live);
+        fits.map(|(id, peer)| Subject { id, generation: peer.record.generation }).collect()
+    };
+    let (live, dead): (Vec<Subject>, Vec<Subject>) = (fits(true), fits(false));
+    let fits = if live.is_empty() { dead } else { live };
+    let ([subject], false) = (&fits[..], reused) else { return };
+    t.out.notice(Notice::Verdict(Verdict::testimony(&t.own.identity, *subject, ending)));
 }
 
 fn is_in(peer: &Peer, guest: &Guest) -> bool {
