@@ -48,7 +48,7 @@ _daust() {
 _daustd() {
     local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local options='-d --daemon -n --name -i --iface -b --bind -P --port -k --keynode
-        -p --publicface -e --deadend --open-public --key-file --join --no-sandbox --remembered -l --logfile
+        -p --publicface -e --deadend --class --open-public --key-file --join --no-sandbox --remembered -l --logfile
         -S --state-dir -s --socket -c --config -v --verbose -V --version -h --help'
     COMPREPLY=()
     case $before in
@@ -57,6 +57,7 @@ _daustd() {
             COMPREPLY=($(compgen -f -- "$typed"))
             ;;
         -S | --state-dir) COMPREPLY=($(compgen -d -- "$typed")) ;;
+        --class) COMPREPLY=($(compgen -W 'pet cattle ephemeral' -- "$typed")) ;;
         -n | --name | -b | --bind | -P | --port | -k | --keynode | -p | --publicface) ;;
         *) COMPREPLY=($(compgen -W "$options" -- "$typed")) ;;
     esac

@@ -1,5 +1,5 @@
 //! Containers of a real Docker Engine phone home to a node on this host, and end, freeze, move and
-//! return. Skipped loudly where there is no Engine whose networks this host is on.
+//! return; the node reads that Engine, and says how they ended. Skipped loudly where there is no Engine whose networks this host is on.
 
 mod common;
 
@@ -84,12 +84,16 @@ impl Fleet {
 
     fn start(&self, name: &str) {
         let home = format!("{}:{PORT}", self.home.address);
+        self.start_with(name, &["-P", PORT, "-k", &home]);
+    }
+
+    fn start_with(&self, name: &str, arguments: &[&str]) {
         let full_name = self.container(name);
         let options = ["run", "-d", "--label", &self.name, "--network", &self.name];
         let program = Path::new("/").join(Path::new(DAUSTD).file_name().unwrap());
         let program = program.to_str().unwrap();
         let named = ["--hostname", name, "--name", &full_name, &self.name];
-        must(&[&options[..], &named, &[program, "-P", PORT, "-k", &home]].concat());
+        must(&[&options[..], &named, &[program], arguments].concat());
     }
 
     fn container(&self, name: &str) -> String {
@@ -109,6 +113,18 @@ impl Fleet {
             [one] => Ok(one.clone()),
             _ => Err(format!("{} lines of {name}: {said:?}", found.len())),
         }
+    }
+
+    /// How another node than the host says that this one is down.
+    fn wait_reason(&self, name: &str, reason: &str) {
+        wait_until(&format!("{name} to be down: {reason}"), || {
+            let said = self.home.daust(&["-j", "remote", "steady", "list"]);
+            let nodes = said.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let is_so = |node: Value| {
+                node["name"] == name && node["state"] == "down" && node["reason"] == reason
+            };
+            nodes.into_iter().any(is_so).then_some(()).ok_or(said.out)
+        });
     }
 
     fn wait_state(&self, name: &str, state: &str) -> Value {
@@ -154,6 +170,18 @@ impl Drop for Fleet {
     }
 }
 
+/// Each container told all who its host is: before that its end is nobody's word but the herd's.
+fn wait_host(fleet: &Fleet, names: &[&str]) {
+    for name in names {
+        let class = fleet.listed(name).unwrap()["class"].clone();
+        assert_eq!(class, "ephemeral", "{name}");
+    }
+    wait_until("the containers to be known by the Engine's word", || {
+        let drawn = fleet.home.daust(&["-v", "trace"]).out;
+        (!drawn.contains("silent")).then_some(()).ok_or(drawn)
+    });
+}
+
 #[test]
 fn containers_end_freeze_move_and_return() {
     if !available() {
@@ -164,6 +192,18 @@ fn containers_end_freeze_move_and_return() {
     names.iter().for_each(|name| fleet.start(name));
     let id = |name: &str| fleet.wait_state(name, "alive")["id"].clone();
     let ids = names.map(id);
+    let life = |name: &str| fleet.listed(name).unwrap()["generation"].as_u64().unwrap();
+    let first_life = life("killed");
+    wait_host(&fleet, &names);
+    // It runs, and phones nobody.
+    fleet.start_with("silent", &["-b", "127.0.0.1"]);
+    let silent = format!("\n|   |__ {} (silent)\n", fleet.container("silent"));
+    wait_until("the silent container", || {
+        let drawn = fleet.home.daust(&["-v", "trace"]).out;
+        (drawn.contains(&silent) && drawn.lines().count() == 2).then_some(()).ok_or(drawn)
+    });
+    let version = fleet.home.daust(&["-v", "version"]).out;
+    assert!(version.contains(" containers are watched\n"), "{version}");
 
     fleet.run("kill", "killed");
     fleet.run("pause", "paused");
@@ -172,7 +212,9 @@ fn containers_end_freeze_move_and_return() {
     fleet.wait_state("killed", "down");
     // Its kernel still answers: only that it says nothing is known.
     assert_eq!(fleet.wait_state("paused", "down")["reason"], "silent");
-    fleet.wait_state("removed", "down");
+    for name in ["killed", "removed"] {
+        fleet.wait_reason(name, "container ended: exit status 137");
+    }
     fleet.wait_state("stopped", "left");
 
     fleet.run("unpause", "paused");
@@ -191,5 +233,6 @@ fn containers_end_freeze_move_and_return() {
     for (name, id) in names.iter().zip(&ids) {
         assert_eq!(&fleet.listed(name).unwrap()["id"], id, "{name}");
     }
+    assert!(life("killed") > first_life, "a new life");
     assert_eq!(fleet.listed("steady").unwrap()["state"], "alive");
 }

@@ -129,8 +129,16 @@ impl Play {
                 let votes = vec![vote; usize::from(script.byte() % 12)];
                 let answered = u32::from(script.byte());
                 let (reason, signature) = (Reason::Silent, [0; 64]);
-                let verdict =
-                    Verdict { subject, ballot, issuer, reason, answered, votes, signature };
+                let verdict = Verdict {
+                    subject,
+                    ballot,
+                    issuer,
+                    reason,
+                    answered,
+                    votes,
+                    signature,
+                    ending: None,
+                };
                 Rumor::Verdict(verdict.sign(identity))
             }
             _ => {

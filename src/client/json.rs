@@ -75,6 +75,7 @@ fn node(info: &NodeInfo, stale_ms: Option<u64>) -> Value {
         "generation": info.generation,
         "replaced": info.replaced,
         "accept": info.accept,
+        "class": info.class,
         "stale_ms": stale_ms,
         "port": (info.port > 0).then_some(info.port),
         "version": text(&info.version),
@@ -91,6 +92,7 @@ fn row(row: &TraceRow) -> Value {
         "state": row.state.word(),
         "rtt_us": row.rtt_us,
         "homes": row.homes,
+        "silent": row.silent.as_ref().map(|silent| &silent.names),
     })
 }
 
@@ -120,6 +122,7 @@ fn version(info: &VersionInfo) -> Value {
         "counters": counters(&info.counters),
         "gauges": info.gauges.as_deref().map(counters),
         "warning": info.warning,
+        "guests": info.guests,
     })
 }
 
@@ -348,13 +351,13 @@ mod tests {
         ]);
         let expected = [
             "elapsed_us from from_id type",
-            "accept from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
+            "accept class from from_id generation heard_by hidden id internal_ip last_seen_ms name parent \
              port public_ip reason replaced route rtt_us stale_ms started_unix_s state type \
              version",
-            "depth from from_id homes id name rtt_us state type",
+            "depth from from_id homes id name rtt_us silent state type",
             "address from from_id id name rtt_us type",
             "from from_id type",
-            "build counters from from_id gauges library limits program protocol type warning",
+            "build counters from from_id gauges guests library limits program protocol type warning",
             "from from_id id name type",
             "event from from_id id name text type",
             "code detail from from_id type",

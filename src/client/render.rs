@@ -10,7 +10,7 @@ use crate::wire::finding::Finding;
 use crate::wire::history::{Entry, EntryKind};
 use crate::wire::ids::NodeId;
 use crate::wire::info::{
-    Event, EventKind, Hop, KeyInfo, Lacking, NodeInfo, State, TraceRow, VersionInfo,
+    Event, EventKind, Hop, KeyInfo, Lacking, NodeInfo, Silent, State, TraceRow, VersionInfo,
 };
 use crate::wire::limits::NODES;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
@@ -30,7 +30,7 @@ fn reply_text(reply: &Reply, elapsed_us: u64, verbose: bool) -> String {
             let shown = nodes.iter().filter(|node| verbose || !node.replaced);
             shown.map(|node| list_line(node, verbose)).collect()
         }
-        Reply::Tree(rows) => rows.iter().map(|row| tree_line(row, verbose)).collect(),
+        Reply::Tree(rows) => rows.iter().map(|row| tree_lines(row, verbose)).collect(),
         Reply::Path(hops) => hops.iter().map(hop_line).collect(),
         Reply::Stopped => "stopped\n".into(),
         Reply::Version(version) => version_lines(version, verbose),
@@ -120,12 +120,14 @@ fn list_details(node: &NodeInfo) -> String {
     add("parent", &node.parent);
     add("reason", &node.reason);
     add("accepts", node.accept.as_deref().unwrap_or_default());
+    add("class", node.class.as_deref().unwrap_or_default());
     add("id", &node.id.to_string());
     let replaced = if node.replaced { ", replaced" } else { "" };
     details + replaced
 }
 
-fn tree_line(row: &TraceRow, verbose: bool) -> String {
+/// A row; below the asked node its silent containers, with `-v`.
+fn tree_lines(row: &TraceRow, verbose: bool) -> String {
     // No true tree is deeper than the number of nodes: only a damaged row can pass this.
     let depth = usize::try_from(row.depth).unwrap_or(NODES).min(NODES);
     let mut line = format!("{}|__ {}{}", "|   ".repeat(depth), escape(&row.name), mark(row.state));
@@ -135,7 +137,16 @@ fn tree_line(row: &TraceRow, verbose: bool) -> String {
             line += &format!(", also under {}", escape(&row.homes.join(", ")));
         }
     }
-    line + "\n"
+    line += "\n";
+    let indent = "|   ".repeat(depth + 1);
+    if let Some(Silent { count, names }) = row.silent.as_ref().filter(|_| verbose) {
+        line.extend(names.iter().map(|name| format!("{indent}|__ {} (silent)\n", escape(name))));
+        let more = count.saturating_sub(names.len() as u64);
+        if more > 0 {
+            line += &format!("{indent}|__ {more} more (silent)\n");
+        }
+    }
+    line
 }
 
 fn hop_line(hop: &Hop) -> String {
@@ -154,6 +165,9 @@ fn version_lines(version: &VersionInfo, verbose: bool) -> String {
         text += &format!("build: {}\n", escape(&version.build));
         if let Some(warning) = &version.warning {
             text += &format!("warning: {}\n", escape(warning));
+        }
+        if let Some(guests) = &version.guests {
+            text += &format!("guests: {}\n", escape(guests));
         }
         for limit in &version.limits {
             let line = format!("limit {}: {} {}", limit.name, limit.value, limit.unit);

@@ -67,13 +67,14 @@ fn verbose_list_says_all_and_shows_the_replaced() {
     (node.state, node.replaced) = (State::Down, true);
     (node.route, node.rtt_us) = ("via hyp".into(), Some(1_050));
     (node.heard_by, node.parent, node.reason) = ("hyp".into(), "hyp".into(), "silent".into());
+    node.class = Some("cattle".into());
     let list = answer(vec![nodes(vec![node])]);
     assert_eq!(text(&list, false), "");
     assert_eq!(
         text(&list, true),
         "vm 1: internal ip 10.0.0.7, public ip 192.0.2.1, last seen 2 seconds ago (down), \
          state down, route via hyp, rtt 1.050 ms, heard by hyp, parent hyp, reason silent, \
-         id ab12cd0000000001, replaced\n"
+         class cattle, id ab12cd0000000001, replaced\n"
     );
     let plain = answer(vec![nodes(vec![info("n", "10.0.0.1", 0)])]);
     let line = "n: internal ip 10.0.0.1, public ip N/A, last seen 0 seconds ago, state alive, \
@@ -106,9 +107,12 @@ fn tree_as_in_the_quick_start() {
 fn tree_marks_round_trips_and_further_homes() {
     let mut vm = row(1, "vm 4");
     (vm.state, vm.rtt_us, vm.homes) = (State::Suspect, Some(999), vec!["a".into(), "b".into()]);
+    vm.silent = Some(Silent { count: 3, names: vec!["web".into(), "db".into()] });
     let tree = answer(vec![Reply::Tree(vec![vm])]);
     assert_eq!(text(&tree, false), "|   |__ vm 4 (suspect)\n");
-    assert_eq!(text(&tree, true), "|   |__ vm 4 (suspect), rtt 0.999 ms, also under a, b\n");
+    let expected = "|   |__ vm 4 (suspect), rtt 0.999 ms, also under a, b\n\
+                    |   |   |__ web (silent)\n|   |   |__ db (silent)\n|   |   |__ 1 more (silent)\n";
+    assert_eq!(text(&tree, true), expected);
 }
 
 #[test]
@@ -179,14 +183,15 @@ fn version_and_its_details() {
         counters: vec![Counter { name: "forged".into(), value: 3 }],
         warning: Some("no herd key".into()),
         gauges: Some(vec![Counter { name: "journal entries".into(), value: 7 }]),
+        guests: Some("3 containers are watched".into()),
     })]);
     let first = "daustd 0.1.0, protocol 1, library 0.1.0\n";
     assert_eq!(text(&version, false), first);
     assert_eq!(
         text(&version, true),
         first.to_string()
-            + "build: release\nwarning: no herd key\nlimit hops: 16\nlimit frame: 9 bytes\ncounter forged: 3\n\
-               now journal entries: 7\n"
+            + "build: release\nwarning: no herd key\nguests: 3 containers are watched\nlimit hops: 16\n\
+               limit frame: 9 bytes\ncounter forged: 3\nnow journal entries: 7\n"
     );
 }
 
@@ -360,6 +365,7 @@ fn nothing_from_elsewhere_moves_the_cursor() {
             ..NodeInfo::default()
         };
         let homes = vec![evil.clone()];
+        let silent = Some(Silent { count: 1, names: vec![evil.clone()] });
         let version = VersionInfo {
             program: evil.clone(),
             library: evil.clone(),
@@ -368,13 +374,14 @@ fn nothing_from_elsewhere_moves_the_cursor() {
             counters: vec![Counter { name: evil.clone(), value: 1 }],
             gauges: Some(vec![Counter { name: evil.clone(), value: 1 }]),
             warning: Some(evil.clone()),
+            guests: Some(evil.clone()),
             ..VersionInfo::default()
         };
         let key = KeyInfo { fingerprint: evil.clone(), source: evil.clone(), ..KeyInfo::default() };
         let mut all = answer(vec![
             nodes(vec![node]),
             Reply::Keys(vec![key]),
-            Reply::Tree(vec![TraceRow { homes, ..row(1, &evil) }]),
+            Reply::Tree(vec![TraceRow { homes, silent, ..row(1, &evil) }]),
             Reply::Path(vec![Hop {
                 name: evil.clone(),
                 id: NodeId(1),
@@ -389,7 +396,7 @@ fn nothing_from_elsewhere_moves_the_cursor() {
         all.node = evil.clone();
         let shown = text(&all, true) + &heading(&all);
         assert!(shown.chars().all(|c| c == '\n' || escape(&c.to_string()).len() == c.len_utf8()));
-        // The answers above make 14 lines: 1 + 1 + 1 + 1 + 6 + 1 + 1 + 1, and the heading.
-        assert_eq!(shown.lines().count(), 14, "{shown}");
+        // The answers above make 16 lines: 1 + 1 + 2 + 1 + 7 + 1 + 1 + 1, and the heading.
+        assert_eq!(shown.lines().count(), 16, "{shown}");
     }
 }

@@ -15,10 +15,13 @@ const SETTINGS: &[&str] = &[
     "readers",
     "discovery",
     "metrics",
+    "guests",
     "consensus_treshold",
     "consensus_threshold",
     "timeout",
 ];
+/// Those of them that may be true or false.
+const SWITCHES: [&str; 2] = ["discovery", "guests"];
 
 /// The file's values; none where no file was named and there is none to find.
 pub fn read(explicit: Option<&Path>) -> Result<Values, String> {
@@ -57,7 +60,7 @@ pub fn parse(text: &str) -> Result<Values, String> {
             }
         };
         let words = match value.get_ref() {
-            DeValue::Boolean(on) if key == "discovery" => Ok(vec![on.to_string()]),
+            DeValue::Boolean(on) if SWITCHES.contains(&key) => Ok(vec![on.to_string()]),
             value => words(kind, value),
         };
         let words = words.map_err(|e| format!("line {line}: `{key}` {e}"))?;

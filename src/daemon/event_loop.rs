@@ -3,6 +3,7 @@
 
 use crate::daemon::control::Control;
 use crate::daemon::discovery::Discovery;
+use crate::daemon::guests;
 use crate::daemon::homes::{self, Resolver};
 use crate::daemon::interfaces::{self, Addresses};
 use crate::daemon::logging;
@@ -49,6 +50,7 @@ pub struct World {
     pub log: logging::Handle,
     pub watcher: Watcher,
     pub discovery: Option<Discovery>,
+    pub guests: guests::Watch,
     pub watchdog: Watchdog,
     /// What it runs with now.
     pub settings: Settings,
@@ -211,6 +213,9 @@ impl World {
         }
         if let Some(found) = self.discovery.as_mut().and_then(Discovery::take) {
             feed(Input::Found(found));
+        }
+        while let Some(told) = self.guests.take() {
+            feed(Input::Guests(told));
         }
         self.main.receive(now, feed);
         self.ephemeral.receive(now, feed);

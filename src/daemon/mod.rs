@@ -6,10 +6,12 @@
 mod accept;
 mod configuration;
 mod connection;
+mod container;
 mod control;
 mod control_path;
 mod discovery;
 mod event_loop;
+mod guests;
 mod homes;
 mod interfaces;
 mod join;
@@ -186,6 +188,10 @@ fn start(
     let resolver = homes::Resolver::start(settings.homes.clone(), waker.clone())?;
     let node = Node::new(options, kept, seed()?, event_loop::now());
     let discovery = Discovery::start(&settings, seed()?, waker.clone());
+    let guests = guests::Watch::start(&settings, waker.clone())?;
+    if let Some(mark) = settings.container {
+        log::info!("this is a container ({mark}); its class is {}", settings.class);
+    }
     log::info!(
         "daustd {} on port {}, own addresses {:?}",
         env!("CARGO_PKG_VERSION"),
@@ -207,6 +213,7 @@ fn start(
         log,
         watcher,
         discovery,
+        guests,
         watchdog: Watchdog::start(event_loop::now()),
         settings,
         reload,
@@ -283,6 +290,8 @@ fn node_options(
         deadend: settings.deadend,
         open_public: settings.open_public,
         accept: settings.accept,
+        class: settings.class,
+        container: settings.container.is_some(),
         threshold: settings.threshold,
         timeout_ms: settings.timeout_ms,
         started_unix_s: store::unix_s(),

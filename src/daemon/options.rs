@@ -3,6 +3,7 @@
 //! configuration.rs).
 
 use crate::daemon::configuration;
+use crate::daemon::container;
 use crate::daemon::homes::Home;
 use crate::daemon::logging::Target;
 use crate::daemon::metrics::Place;
@@ -10,6 +11,7 @@ use crate::node::Threshold;
 use crate::wire::PORT;
 use crate::wire::command::Rank;
 use crate::wire::ids::Name;
+use crate::wire::life::Class;
 use crate::wire::limits::{HOMES, TIMEOUT_MS};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,6 +27,7 @@ const STATE_DIR: &str = match option_env!("HERD_STATE_DIR") {
     Some(path) => path,
     None => "/var/lib/daust",
 };
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// MeshNet's `timeout` at most, milliseconds: beyond it nobody would ever be found dead.
 const TIMEOUT_MAX_MS: u64 = 60_000;
 
@@ -63,6 +66,7 @@ pub const TABLE: &[Row] = &[
     row("k", "keynode", Kind::Many, "ADDR[:PORT]", "phone this node (repeatable)"),
     row("p", "publicface", Kind::Value, "ADDR", "public ip, instead of what others see"),
     row("e", "deadend", Kind::Flag, "", "answer, but relay for nobody"),
+    row("", "class", Kind::Value, "CLASS", "pet, cattle, or ephemeral as a container is"),
     row("", "open-public", Kind::Flag, "", "take peers on public addresses into an open herd"),
     row("", "key-file", Kind::Value, "PATH", "file of the herd key (open herd if there is none)"),
     row(
@@ -106,6 +110,12 @@ pub struct Settings {
     pub accept: Rank,
     /// A group of local users who may look and change nothing.
     pub readers: Option<String>,
+    /// What kind of life it leads.
+    pub class: Class,
+    /// What shows that this is a container.
+    pub container: Option<&'static str>,
+    /// The socket of the Engine whose containers are watched, or why none is.
+    pub guests: Result<PathBuf, String>,
     /// Finds others on the local network, and is found.
     pub discovery: bool,
     /// Where figures are to be had, if anywhere.
@@ -138,6 +148,8 @@ impl Settings {
             ("socket", self.socket != fresh.socket),
             ("accept", self.accept != fresh.accept),
             ("readers", self.readers != fresh.readers),
+            ("class", self.class != fresh.class),
+            ("guests", self.guests != fresh.guests),
             ("discovery", self.discovery != fresh.discovery),
             ("metrics", self.metrics != fresh.metrics),
             ("consensus_treshold", self.threshold != fresh.threshold),
@@ -171,6 +183,8 @@ pub struct Environment {
     pub socket: Option<PathBuf>,
     pub state_dir: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    pub docker_host: Option<PathBuf>,
+    pub container: Option<&'static str>,
 }
 
 impl Environment {
@@ -184,6 +198,8 @@ impl Environment {
             socket: path("DAUST_SOCKET"),
             state_dir: path("DAUST_STATE_DIR"),
             key_file: path("DAUST_KEY_FILE"),
+            docker_host: path("DOCKER_HOST"),
+            container: container::mark(),
         }
     }
 
@@ -194,6 +210,15 @@ impl Environment {
             (None, Some(home)) => Ok(home.join(".daust")),
             (None, None) => Err("HOME is not set: name a state directory with -S DIR".to_string()),
         }
+    }
+
+    /// Where Docker's own programs look for the Engine.
+    fn engine(&self) -> Result<PathBuf, String> {
+        let Some(host) = self.docker_host.as_ref().map(|host| host.to_string_lossy()) else {
+            return Ok(DOCKER_SOCKET.into());
+        };
+        let path = host.strip_prefix("unix://").filter(|path| path.starts_with('/'));
+        path.map(PathBuf::from).ok_or(format!("DOCKER_HOST is {host}, no Unix socket"))
     }
 
     fn socket(&self) -> Result<PathBuf, String> {
@@ -283,6 +308,7 @@ fn settings(
         return Err(format!("{} homes are over the limit of {HOMES}", homes.len()));
     }
     let threshold = one("consensus_treshold").or(one("consensus_threshold"));
+    let usual = if environment.container.is_some() { Class::Ephemeral } else { Class::Pet };
     let state_dir = path("state-dir", &environment.state_dir);
     let socket = path("socket", &environment.socket);
     Ok(Settings {
@@ -305,6 +331,9 @@ fn settings(
         verbose,
         accept: one("accept").map(|v| parse("accept", v)).transpose()?.unwrap_or(Rank::Execute),
         readers: one("readers").cloned(),
+        class: one("class").map(|v| parse("class", v)).transpose()?.unwrap_or(usual),
+        container: environment.container,
+        guests: guests(one("guests"), environment)?,
         discovery: one("discovery").map(|v| parse("discovery", v)).transpose()?.unwrap_or(true),
         metrics: one("metrics").map(|v| v.parse()).transpose()?,
         threshold: threshold.map(|v| parse_threshold(v)).transpose()?.unwrap_or_default(),
@@ -318,6 +347,19 @@ fn parse<T: FromStr<Err: std::fmt::Display>>(key: &str, value: &str) -> Result<T
 
 fn address(key: &str, value: &str) -> Result<IpAddr, String> {
     value.parse().map_err(|_| format!("--{key} `{value}`: not an IPv4 or IPv6 address"))
+}
+
+/// Whose containers are watched: the outer error is the configuration's, the inner one says why none.
+fn guests(
+    value: Option<&String>,
+    environment: &Environment,
+) -> Result<Result<PathBuf, String>, String> {
+    match value.map_or("true", String::as_str) {
+        "true" => Ok(environment.engine()),
+        "false" => Ok(Err("guests = false in the configuration".to_string())),
+        path if path.starts_with('/') => Ok(Ok(path.into())),
+        other => Err(format!("guests `{other}`: true, false or the path of an Engine's socket")),
+    }
 }
 
 fn port(value: &str) -> Result<u16, String> {
@@ -431,6 +473,31 @@ mod tests {
         assert_eq!(of_configuration("", &root()).unwrap().accept, Rank::Execute);
         let wrong = of_configuration("accept = 'all'", &root()).unwrap_err();
         assert!(wrong.contains("read, operate or execute"), "{wrong}");
+    }
+
+    #[test]
+    fn a_container_is_ephemeral_unless_told_else() {
+        let container = Environment { container: Some("/.dockerenv"), ..root() };
+        let class = |settings: Result<Settings, String>| settings.unwrap().class;
+        assert_eq!(class(run(&[], &root())), Class::Pet);
+        assert_eq!(class(run(&[], &container)), Class::Ephemeral);
+        assert_eq!(class(run(&["--class", "pet"], &container)), Class::Pet);
+        assert_eq!(class(of_configuration("class = 'cattle'", &container)), Class::Cattle);
+        let wrong = of_configuration("class = 'dog'", &root()).unwrap_err();
+        assert!(wrong.contains("pet, cattle or ephemeral"), "{wrong}");
+    }
+
+    #[test]
+    fn the_engine_is_where_its_own_programs_look() {
+        let host = |host: &str| Environment { docker_host: Some(host.into()), ..root() };
+        let guests = |text, environment| of_configuration(text, &environment).unwrap().guests;
+        assert_eq!(guests("", root()), Ok(DOCKER_SOCKET.into()));
+        assert_eq!(guests("guests = true", host("unix:///r/d.sock")), Ok("/r/d.sock".into()));
+        assert_eq!(guests("guests = '/p'", host("unix:///r/d.sock")), Ok("/p".into()));
+        assert!(guests("", host("tcp://10.0.0.1")).unwrap_err().contains("no Unix socket"));
+        assert!(guests("guests = false", root()).unwrap_err().contains("guests = false"));
+        let wrong = of_configuration("guests = 'docker'", &root()).unwrap_err();
+        assert!(wrong.contains("true, false or the path"), "{wrong}");
     }
 
     #[test]

@@ -6,8 +6,10 @@
 use crate::wire::command::Rank;
 use crate::wire::control::{Part, Request};
 use crate::wire::discovery::Discovered;
+use crate::wire::guest::Guests;
 use crate::wire::ids::{ClientId, Name, PipeId, StreamId};
 use crate::wire::key::HerdKey;
+use crate::wire::life::Class;
 use crate::wire::limits::TIMEOUT_MS;
 use crate::wire::pipe::Piece;
 use crate::wire::seal::Suite;
@@ -39,6 +41,10 @@ pub struct Options {
     pub key_source: String,
     /// What other nodes may have done here, at most.
     pub accept: Rank,
+    /// What kind of life it leads.
+    pub class: Class,
+    /// It runs in a container: the node at its gateway may say that it ended.
+    pub container: bool,
     pub threshold: Threshold,
     /// MeshNet's `timeout`, milliseconds.
     pub timeout_ms: u64,
@@ -65,6 +71,8 @@ impl Default for Options {
             deadend: false,
             open_public: false,
             accept: Rank::Execute,
+            class: Class::default(),
+            container: false,
             key: None,
             key_source: String::new(),
             threshold: Threshold::default(),
@@ -202,6 +210,8 @@ pub enum Input<'a> {
         own: Vec<IpAddr>,
         gateways: Vec<IpAddr>,
     },
+    /// The containers that an Engine on this machine runs, and those that ended just now.
+    Guests(Guests),
     /// All that discovery sees on the local network now.
     Found(Vec<Discovered>),
     /// The homes of the configuration, resolved (again).

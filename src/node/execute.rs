@@ -6,7 +6,7 @@ use crate::node::outbox::Notice;
 use crate::node::peer::Peer;
 use crate::node::rights::Asker;
 use crate::node::tables::Tables;
-use crate::node::{checkup, tokens, trace, why};
+use crate::node::{checkup, guests, tokens, trace, why};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::command::{Command, Scope};
 use crate::wire::history::Entry;
@@ -230,6 +230,7 @@ fn version(t: &Tables) -> VersionInfo {
             gauge("requests under way", t.own.requests),
             gauge("journal entries", t.journal.entries().count()),
         ]),
+        guests: guests::in_words(t),
     }
 }
 

@@ -54,6 +54,9 @@ impl Homes {
     pub fn contacted(&mut self, t: &mut Tables, address: SocketAddr, id: NodeId) {
         if t.own.options.gateways.contains(&address.ip()) {
             t.own.gateways_met.insert(address.ip(), id);
+            if t.own.tell_host() {
+                t.out.notice(Notice::OwnChanged);
+            }
         }
         if t.own.options.homes.contains(&address) && !self.given.contains(&id) {
             self.given.push(id);

@@ -88,6 +88,9 @@ impl Node {
         if t.own.options.gateways != gateways {
             t.own.gateways_met.retain(|at, _| gateways.contains(at));
             self.hellos.contacts.set_gateways(t, gateways);
+            if t.own.tell_host() {
+                t.out.notice(Notice::OwnChanged);
+            }
         }
         let lost = t.own.options.addresses.iter().any(|address| !own.contains(address));
         if t.own.set_addresses(own) {

@@ -22,6 +22,7 @@ mod doctor;
 mod execute;
 mod forwards;
 mod goodbye;
+mod guests;
 mod hearsay;
 mod hellos;
 mod homes;
@@ -31,6 +32,7 @@ mod keeping;
 mod keys;
 mod link;
 mod links;
+mod lives;
 mod members;
 mod named;
 mod nat;
@@ -54,6 +56,7 @@ mod tables;
 mod tokens;
 mod trace;
 mod trials;
+mod verdicts;
 mod votes;
 mod why;
 
@@ -66,7 +69,7 @@ use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{Event, EventKind};
 use crate::wire::message::{Body, Nonce};
-use crate::wire::rumor::{Rumor, Subject, Verdict};
+use crate::wire::rumor::{Rumor, Subject};
 use crate::wire::time::Time;
 use doctor::Doctor;
 use goodbye::Goodbye;
@@ -132,6 +135,8 @@ impl Node {
             journal: Journal::new(&kept, now, unix_s),
             trials: Default::default(),
             discovery: discovery::Discovery::new(now),
+            guests: None,
+            next_forgetting: now,
         };
         t.journal.started(now, t.own.id, &keys::in_words(&t.own.identity));
         t.out.outputs.extend(keep);
@@ -211,6 +216,7 @@ impl Node {
             Input::Kept { ticket, result } => self.keeping.kept(t, ticket, result),
             Input::Clock { unix_s } => t.journal.set_clock(t.now, unix_s),
             Input::Found(found) => discovery::found(t, found),
+            Input::Guests(told) => guests::told(t, told),
             Input::Leave => t.out.notice(Notice::Stop),
         }
         self.settle();
@@ -221,6 +227,7 @@ impl Node {
         self.turn(now);
         let t = &mut self.t;
         ages::look_at_silent(t);
+        lives::look(t);
         self.members.tick(t);
         self.votes.tick(t);
         self.hellos.tick(t);
@@ -450,28 +457,6 @@ impl Node {
             }
             Matter::Over(channel) => self.links.finish(t, channel),
             Matter::Lost(channel) => self.pipes.lost(t, channel),
-        }
-    }
-
-    /// A verdict, passed just now or kept and told.
-    fn verdict(&mut self, verdict: Verdict, told: bool) {
-        let (t, subject) = (&mut self.t, verdict.subject);
-        if subject.id == t.own.id {
-            if subject.generation == t.own.record.generation {
-                self.members.renew(t, subject.generation);
-            }
-            return;
-        }
-        if !self.votes.accepts(t, &verdict) {
-            return;
-        }
-        if told && !t.own.has(Bug::VotesUnchecked) && self.members.heard_lately(t, subject.id) {
-            self.votes.doubt(t, subject.id);
-        } else if self.members.down(t, subject, verdict.reason.text()) {
-            if verdict.issuer != t.own.id {
-                t.trials.told(t.now, &verdict);
-            }
-            self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
         }
     }
 

@@ -1,13 +1,15 @@
 //! News of other nodes: one was met, a peer's list came, one is to be forgotten.
 
 use crate::node::Node;
-use crate::node::outbox::Carry;
+use crate::node::outbox::{Carry, Notice};
+use crate::node::planted::Bug;
+use crate::node::{lives, verdicts};
 use crate::wire::history::EntryKind;
 use crate::wire::ids::NodeId;
 use crate::wire::info::{EventKind, State};
 use crate::wire::message::{Body, Nonce, Sync};
 use crate::wire::record::Record;
-use crate::wire::rumor::{Rumor, Subject};
+use crate::wire::rumor::{Rumor, Subject, Verdict};
 use rand::RngExt;
 
 /// News of a node is spread only if somebody heard it so lately.
@@ -22,8 +24,12 @@ impl Node {
         let spread = sync.entries.len() <= before;
         let under_way_ms = self.sync.under_way_ms(t, from, sync.last);
         for entry in sync.entries {
-            let Ok(id) = Record::peek(&entry.record).map(|record| record.id()) else { continue };
+            let Ok(record) = Record::peek(&entry.record) else { continue };
+            let id = record.id();
             let new = !t.roster.contains(id);
+            if new && lives::is_past(&record, entry.state, entry.age_ms) {
+                continue;
+            }
             let spread = spread && entry.state == State::Alive && entry.age_ms < SPREAD_MS;
             self.members.record(t, entry.record, entry.state, spread);
             if new && let Some(peer) = t.roster.get_mut(id) {
@@ -37,6 +43,34 @@ impl Node {
         }
         if t.roster.len() > before {
             self.sync.learnt();
+        }
+    }
+
+    /// A verdict, passed just now or kept and told.
+    pub(super) fn verdict(&mut self, verdict: Verdict, told: bool) {
+        let (t, subject) = (&mut self.t, verdict.subject);
+        if subject.id == t.own.id {
+            if subject.generation == t.own.record.generation {
+                self.members.renew(t, subject.generation);
+            }
+            return;
+        }
+        if !verdicts::accepts(t, &verdict) {
+            return;
+        }
+        let testified = verdict.ending.is_some();
+        let doubtful = told && !testified && !t.own.has(Bug::VotesUnchecked);
+        if doubtful && self.members.heard_lately(t, subject.id) {
+            self.votes.doubt(t, subject.id);
+        } else if self.members.down(t, subject, &verdict.why()) {
+            if verdict.issuer != t.own.id && !testified {
+                t.trials.told(t.now, &verdict);
+            }
+            self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
+        } else if testified && t.roster.explain(subject.id, &verdict.why()) {
+            // A vote came first.
+            t.out.notice(Notice::Down(subject.id));
+            self.members.told_end(t, subject.id, Rumor::Verdict(verdict));
         }
     }
 

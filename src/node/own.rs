@@ -86,6 +86,7 @@ impl Own {
         if options.accept == Rank::Read {
             record.tell_accept(options.accept.word());
         }
+        record.tell_class(options.class);
         let signed = record.sign(&identity);
         let own = Own {
             identity,
@@ -162,6 +163,14 @@ impl Own {
     pub fn tell_keys(&mut self) -> bool {
         let told = self.identity.ring().told();
         self.change(|record| record.tell_keys(told))
+    }
+
+    /// Says anew, in a container, who is at the default gateway: that node's word that the container
+    /// ended is good. True if that is something new.
+    pub fn tell_host(&mut self) -> bool {
+        let met = self.options.gateways.iter().find_map(|ip| self.gateways_met.get(ip)).copied();
+        let host = met.filter(|_| self.options.container);
+        self.change(|record| record.tell_host(host))
     }
 
     /// Seconds since the epoch, by the clock at start.

@@ -3,7 +3,7 @@
 
 use crate::node::tables::Tables;
 use crate::wire::message::Body;
-use crate::wire::rumor::{Reason, Rumor, SignedVote, Subject, Verdict};
+use crate::wire::rumor::{Ending, Reason, Rumor, SignedVote, Subject, Verdict};
 use rand::RngExt;
 
 /// One planted bug.
@@ -65,6 +65,12 @@ pub enum Bug {
     AdoptedByAnybody,
     /// An idle pipe keeps nobody's link open.
     PipeNotKept,
+    /// Everybody who is gone is forgotten.
+    PetsForgotten,
+    /// Whoever says that a container ended is believed.
+    TestimonyUnchecked,
+    /// Not a bug but a liar: it testifies that everybody ended.
+    Testifies,
 }
 
 /// What a lone liar does: it passes verdicts on everybody, with votes of its own making.
@@ -83,8 +89,21 @@ pub fn lie(t: &mut Tables) {
             answered: 1,
             votes: vec![vote],
             signature: [0; 64],
+            ending: None,
         };
         let rumor = Rumor::Verdict(verdict.sign(&t.own.identity));
         t.out.send(others[others.len() - 1], Body::Tell(rumor));
+    }
+}
+
+/// What a lone liar does that has a container: everybody ended.
+pub fn testify(t: &mut Tables) {
+    let others = t.some_live(t.own.id);
+    for id in &others {
+        let Some(peer) = t.roster.get(*id) else { continue };
+        let subject = Subject { id: *id, generation: peer.record.generation };
+        let ending = Ending { exit_status: Some(137) };
+        let verdict = Verdict::testimony(&t.own.identity, subject, ending);
+        t.out.send(others[others.len() - 1], Body::Tell(Rumor::Verdict(verdict)));
     }
 }

@@ -124,6 +124,14 @@ impl Roster {
         true
     }
 
+    /// Why a node is down is known better now; false if it is not down.
+    pub fn explain(&mut self, id: NodeId, reason: &str) -> bool {
+        let down = self.peers.get_mut(&id).filter(|peer| peer.state == State::Down);
+        let Some(peer) = down else { return false };
+        peer.reason = reason.to_string();
+        true
+    }
+
     pub fn forget(&mut self, id: NodeId) {
         if let Some(peer) = self.peers.remove(&id) {
             self.digest = self.digest.wrapping_sub(peer.digest(id));

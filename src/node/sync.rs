@@ -2,6 +2,7 @@
 //! arriving datagrams that its list differs for long asks for what it misses.
 
 use crate::node::digest::{is_shorter, stamp_checksum};
+use crate::node::guests::is_testified;
 use crate::node::outbox::{Carry, Channel};
 use crate::node::peer::Peer;
 use crate::node::tables::Tables;
@@ -157,6 +158,12 @@ impl Syncing {
         let own = SyncEntry { record: t.own.signed.clone(), state: State::Alive, age_ms: 0 };
         let entries = entries.chain(outdated.then_some(own));
         bodies.extend(parts(entries, channel.is_some()).into_iter().map(Body::Sync));
+        // Whoever learns only now that a container ended learns how: it is remembered for a minute.
+        let held = |id: NodeId, peer: &Peer| have.contains(&as_living(id, peer)[..]);
+        let news = missing.iter().filter(|(id, peer)| is_testified(peer) && !held(*id, peer));
+        bodies.extend(
+            news.filter_map(|(_, peer)| peer.end.as_deref().cloned()).take(ENDS).map(Body::Tell),
+        );
         let unknown = have.iter().any(|told| is_unknown(t, told));
         for body in bodies {
             t.out.carry(from, body, Carry::Channel(channel));

@@ -11,6 +11,7 @@ use crate::node::routes::{Routes, Way};
 use crate::node::tokens::Tokens;
 use crate::node::trials::Trials;
 use crate::wire::control::Part;
+use crate::wire::guest::Guests;
 use crate::wire::header::Header;
 use crate::wire::hello;
 use crate::wire::ids::{ClientId, NodeId};
@@ -49,6 +50,10 @@ pub struct Tables {
     pub journal: Journal,
     pub trials: Trials,
     pub discovery: Discovery,
+    /// What an Engine here says that it runs; None while it said nothing.
+    pub guests: Option<Guests>,
+    /// When those who are gone are looked through again.
+    pub next_forgetting: Time,
 }
 
 impl Tables {

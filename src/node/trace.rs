@@ -1,10 +1,14 @@
 //! The tree of routes, computed at once from records, without asking the network.
 
+use crate::node::guests;
 use crate::node::tables::Tables;
 use crate::wire::ids::NodeId;
-use crate::wire::info::{Hop, State, TraceRow};
+use crate::wire::info::{Hop, Silent, State, TraceRow};
 use crate::wire::limits::HOPS;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Silent containers that are named, some 64 bytes each; of more their number is told.
+const SILENT_NAMES: usize = 64;
 
 /// The tree as this node sees it, in reading order.
 ///
@@ -71,7 +75,17 @@ fn row(t: &Tables, id: NodeId, depth: u32) -> TraceRow {
             .iter()
             .map(|id| t.name(*id))
             .collect(),
+        silent: if own { silent(t) } else { None },
     }
+}
+
+/// The containers here from which nobody phones home.
+fn silent(t: &Tables) -> Option<Silent> {
+    let mut names = guests::silent(t);
+    names.sort_by_cached_key(|name| natural_key(name));
+    let count = names.len() as u64;
+    let names = names.into_iter().take(SILENT_NAMES).map(str::to_string).collect();
+    (count > 0).then_some(Silent { count, names })
 }
 
 /// The way to one node, a row a hop, this node first.

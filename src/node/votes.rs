@@ -8,7 +8,7 @@
 //!    answers, we are the one cut off: declare nobody down.
 
 use crate::node::outbox::{Carry, Notice};
-use crate::node::planted::{Bug, lie};
+use crate::node::planted::{Bug, lie, testify};
 use crate::node::tables::Tables;
 use crate::node::trials::Trial;
 use crate::wire::ids::NodeId;
@@ -39,8 +39,6 @@ const REST_MS: u64 = 500;
 const REST_MOST_MS: u64 = 15_000;
 /// The window in which a node asks itself whether it is the one that is wrong.
 const DOUBT_MS: u64 = 30_000;
-/// Word this fresh from a node outweighs any verdict against it.
-const FRESH_WORD_MS: u64 = 1_000;
 
 /// A fresh look at one node, shared by all ballots and inquiries about it.
 struct Look {
@@ -186,52 +184,12 @@ impl Votes {
         };
     }
 
-    /// Whether a verdict proves itself and is not outweighed by what this node heard.
-    pub fn accepts(&self, t: &mut Tables, verdict: &Verdict) -> bool {
-        let subject = verdict.subject;
-        let Some(peer) = t.roster.get(subject.id) else { return false };
-        if !peer.is_live() || peer.record.generation != subject.generation {
-            return false;
-        }
-        let fresh = peer.heard_here.is_some_and(|at| t.now.ms_since(at) < FRESH_WORD_MS);
-        if fresh && verdict.reason == Reason::Silent {
-            return false;
-        }
-        if verdict.votes.len() > VOTERS {
-            t.own.count("verdicts over the limit of voters");
-            return false;
-        }
-        let mut voters: Vec<NodeId> = verdict.votes.iter().map(|vote| vote.voter).collect();
-        voters.sort_unstable();
-        voters.dedup();
-        let enough = t.own.options.threshold.needed(verdict.answered.max(voters.len() as u32));
-        let suite = t.own.options.suite;
-        let keys = |id: NodeId| match id == t.own.id {
-            true => Some(t.own.identity.public()),
-            false => t.roster.get(id).map(|peer| peer.record.keys()),
-        };
-        let passed = keys(verdict.issuer).is_some_and(|keys| verdict.is_authentic(suite, &keys));
-        let authentic = passed
-            && verdict.votes.iter().all(|vote| {
-                vote.voter != subject.id
-                    && vote.voter != verdict.issuer
-                    && keys(vote.voter).is_some_and(|keys| {
-                        vote.is_authentic(suite, &keys, subject, verdict.ballot, verdict.issuer)
-                    })
-            });
-        if t.own.has(Bug::VotesUnchecked) {
-            return true;
-        }
-        if !authentic || voters.len() != verdict.votes.len() || (voters.len() as u32) < enough {
-            t.own.count("verdicts without enough votes");
-            return false;
-        }
-        true
-    }
-
     pub fn tick(&mut self, t: &mut Tables) {
         if t.own.has(Bug::Lies) && t.random.random_bool(0.2) {
             lie(t);
+        }
+        if t.own.has(Bug::Testifies) && t.random.random_bool(0.2) {
+            testify(t);
         }
         self.probe(t);
         self.answer_inquiries(t);
@@ -406,6 +364,7 @@ impl Votes {
             answered,
             votes: down.into_iter().map(|(vote, _)| vote).collect(),
             signature: [0; 64],
+            ending: None,
         };
         t.out.notice(Notice::Verdict(verdict.sign(&t.own.identity)));
     }

@@ -83,6 +83,9 @@ pub struct NodeInfo {
     /// What it lets other nodes do at most, where that is no more than to look.
     #[n(17)]
     pub accept: Option<String>,
+    /// What kind of life it leads; None if the answering node is too old to say.
+    #[n(18)]
+    pub class: Option<String>,
 }
 
 impl NodeInfo {
@@ -99,6 +102,7 @@ impl NodeInfo {
             version: record.version().to_string(),
             started_unix_s: record.started_unix_s(),
             accept: record.told_accept().map(str::to_string),
+            class: Some(record.class().to_string()),
             ..NodeInfo::default()
         }
     }
@@ -120,6 +124,19 @@ pub struct TraceRow {
     /// Shown names of further homes (shown with `-v`).
     #[n(5)]
     pub homes: Vec<String>,
+    /// Of the asked node: the containers there from which nobody phones home.
+    #[n(6)]
+    pub silent: Option<Silent>,
+}
+
+/// Containers that run and were never heard.
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
+pub struct Silent {
+    #[n(0)]
+    pub count: u64,
+    /// The names of the first of them.
+    #[n(1)]
+    pub names: Vec<String>,
 }
 
 /// One hop of the path to a node.
@@ -159,6 +176,9 @@ pub struct VersionInfo {
     /// How much there is of something now; None: the answering node is too old to say.
     #[n(7)]
     pub gauges: Option<Vec<Counter>>,
+    /// Whether it watches the containers of its machine, for `-v`.
+    #[n(8)]
+    pub guests: Option<String>,
 }
 
 /// A herd key as it may be shown.

@@ -98,6 +98,15 @@ pub const TIMEOUT_MS: u64 = 100;
 pub const VOTERS: usize = 9;
 /// Bytes of a node's name.
 pub const NAME_BYTES: usize = 63;
+/// How long after it was last heard a node that is down or left is forgotten: cattle, and an
+/// ephemeral one after its goodbye or its host's word. Milliseconds.
+pub const CATTLE_MS: u64 = 3_600_000;
+pub const EPHEMERAL_MS: u64 = 60_000;
+/// Containers of this machine that are watched at once; more are not seen to end.
+pub const GUESTS: usize = 256;
+/// Bytes of one answer of the Engine that runs them, and of one event it tells.
+pub const ENGINE_ANSWER_BYTES: usize = 4 << 20;
+pub const ENGINE_EVENT_BYTES: usize = 64 << 10;
 /// Addresses one node may say it has.
 pub const ADDRESSES: usize = 8;
 /// Attributes in one record, and bytes of a key or value.
@@ -230,6 +239,11 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("timeout", TIMEOUT_MS, "ms"),
     ("voters", VOTERS as u64, ""),
     ("name", NAME_BYTES as u64, "bytes"),
+    ("cattle forgotten", CATTLE_MS, "ms"),
+    ("ephemeral forgotten", EPHEMERAL_MS, "ms"),
+    ("containers watched", GUESTS as u64, ""),
+    ("engine answer", ENGINE_ANSWER_BYTES as u64, "bytes"),
+    ("engine event", ENGINE_EVENT_BYTES as u64, "bytes"),
     ("addresses", ADDRESSES as u64, ""),
     ("attributes", ATTRIBUTES as u64, ""),
     ("attribute", ATTRIBUTE_BYTES as u64, "bytes"),

@@ -3,6 +3,7 @@
 
 use crate::wire::codec;
 use crate::wire::ids::{Generation, Name, NodeId};
+use crate::wire::life::Class;
 use crate::wire::limits::{ADDRESSES, ATTRIBUTE_BYTES, ATTRIBUTES, RECORD_BYTES};
 use crate::wire::seal::{Identity, PublicKeys, SIGNATURE_BYTES, Suite, verify};
 use minicbor::{Decode, Encode};
@@ -16,6 +17,10 @@ const ACCEPT: &str = "accept";
 const KEYS_HELD: &str = "keys";
 /// An attribute: the version of its program.
 const VERSION: &str = "version";
+/// An attribute: what kind of life it leads, if it is no pet.
+const CLASS: &str = "class";
+/// An attribute: of a container the node at its default gateway, whose word that it ended is good.
+const HOST: &str = "host";
 
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Record {
@@ -67,42 +72,66 @@ impl Record {
 
     /// Whose identity it started with, a copy of that node's state, before it drew its own.
     pub fn copy_of(&self) -> Option<NodeId> {
-        let (_, id) = self.attributes.iter().find(|(key, _)| key == COPY_OF)?;
-        u64::from_str_radix(id, 16).ok().map(NodeId)
+        self.told(COPY_OF).and_then(id_of)
     }
 
     pub fn set_copy_of(&mut self, original: NodeId) {
-        self.attributes.push((COPY_OF.to_string(), original.to_string()));
+        self.tell(COPY_OF, Some(original.to_string()));
     }
 
     /// The keys of its herd that it holds, as [`Keyring`](crate::wire::keyring::Keyring) tells them.
     pub fn told_keys(&self) -> Option<&str> {
-        let told = self.attributes.iter().find(|(key, _)| key == KEYS_HELD);
-        told.map(|(_, keys)| keys.as_str())
+        self.told(KEYS_HELD)
     }
 
     pub fn tell_keys(&mut self, told: Option<String>) {
-        self.attributes.retain(|(key, _)| key != KEYS_HELD);
-        self.attributes.extend(told.map(|keys| (KEYS_HELD.to_string(), keys)));
+        self.tell(KEYS_HELD, told);
     }
 
     /// What it lets others do at most, where that is no more than to look.
     pub fn told_accept(&self) -> Option<&str> {
-        let told = self.attributes.iter().find(|(key, _)| key == ACCEPT);
-        told.map(|(_, accept)| accept.as_str())
+        self.told(ACCEPT)
     }
 
     pub fn tell_accept(&mut self, accept: &str) {
-        self.attributes.push((ACCEPT.to_string(), accept.to_string()));
+        self.tell(ACCEPT, Some(accept.to_string()));
     }
 
     pub fn version(&self) -> &str {
-        let told = self.attributes.iter().find(|(key, _)| key == VERSION);
-        told.map_or("", |(_, version)| version)
+        self.told(VERSION).unwrap_or_default()
     }
 
     pub fn tell_version(&mut self, version: &str) {
-        self.attributes.push((VERSION.to_string(), version.to_string()));
+        self.tell(VERSION, Some(version.to_string()));
+    }
+
+    /// A pet where it does not say, or says something newer.
+    pub fn class(&self) -> Class {
+        self.told(CLASS).and_then(|word| word.parse().ok()).unwrap_or_default()
+    }
+
+    pub fn tell_class(&mut self, class: Class) {
+        let told = (class != Class::default()).then(|| class.word().to_string());
+        self.tell(CLASS, told);
+    }
+
+    /// Whose word that it ended is to be believed.
+    pub fn host(&self) -> Option<NodeId> {
+        self.told(HOST).and_then(id_of)
+    }
+
+    pub fn tell_host(&mut self, host: Option<NodeId>) {
+        self.tell(HOST, host.map(|id| id.to_string()));
+    }
+
+    fn told(&self, attribute: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(key, _)| key == attribute);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn tell(&mut self, attribute: &str, value: Option<String>) {
+        self.attributes.retain(|(key, _)| key != attribute);
+        self.attributes.extend(value.map(|value| (attribute.to_string(), value)));
     }
 
     /// When it started, by its own clock.
@@ -159,6 +188,10 @@ impl Record {
         }
         Ok(record)
     }
+}
+
+fn id_of(text: &str) -> Option<NodeId> {
+    u64::from_str_radix(text, 16).ok().map(NodeId)
 }
 
 /// Signatures of different things never fit each other.

@@ -44,9 +44,50 @@ pub struct Verdict {
     /// The issuer's, over all of the above: nobody passes a verdict in another's name.
     #[cbor(n(6), with = "minicbor::bytes")]
     pub signature: [u8; 64],
+    /// No vote but testimony: the issuer ran it and saw it end.
+    #[n(7)]
+    pub ending: Option<Ending>,
+}
+
+/// How a container ended, by the word of the engine that ran it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct Ending {
+    /// None where the engine can not say it any more.
+    #[n(0)]
+    pub exit_status: Option<i64>,
+}
+
+impl Ending {
+    fn text(self) -> String {
+        match self.exit_status {
+            Some(status) => format!("container ended: exit status {status}"),
+            None => "container ended".to_string(),
+        }
+    }
 }
 
 impl Verdict {
+    /// The word of who ran it that a node is gone. Older programs take its signature to be wrong, for
+    /// they leave out what they do not know, and vote.
+    pub fn testimony(identity: &Identity, subject: Subject, ending: Ending) -> Verdict {
+        let verdict = Verdict {
+            subject,
+            ballot: 0,
+            issuer: identity.id(),
+            reason: Reason::ProcessGone,
+            answered: 0,
+            votes: Vec::new(),
+            signature: [0; 64],
+            ending: Some(ending),
+        };
+        verdict.sign(identity)
+    }
+
+    /// Why the node is held to be down, for people.
+    pub fn why(&self) -> String {
+        self.ending.map_or_else(|| self.reason.text().to_string(), Ending::text)
+    }
+
     fn signed_bytes(&self) -> Vec<u8> {
         let unsigned = Verdict { signature: [0; 64], ..self.clone() };
         [&b"herd verdict v1"[..], &crate::wire::codec::encode(&unsigned)].concat()

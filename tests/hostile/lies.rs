@@ -84,7 +84,9 @@ fn unproved_words_about_others_change_nothing() {
         let issuer = world.insider.id();
         let reason = Reason::ProcessGone;
         let (ballot, answered, signature) = (1, 1, [0; 64]);
-        let verdict = Verdict { subject, ballot, issuer, reason, answered, votes, signature };
+        let ending = None;
+        let verdict =
+            Verdict { subject, ballot, issuer, reason, answered, votes, signature, ending };
         verdict.sign(&world.insider.identity)
     };
     let record = mesh::record(&honest, "taken", HONEST).sign(&world.insider.identity);

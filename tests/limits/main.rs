@@ -7,6 +7,7 @@ mod channels;
 mod crowd;
 mod hellos;
 mod journal;
+mod lives;
 #[path = "../mesh/mod.rs"]
 mod mesh;
 mod pipes;

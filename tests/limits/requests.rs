@@ -198,8 +198,16 @@ fn votes_of_a_verdict() {
         let votes: Vec<SignedVote> =
             votes.map(|voter| SignedVote::sign(&voter.identity, subject, 1, issuer)).collect();
         let (reason, answered) = (Reason::ProcessGone, count as u32);
-        let verdict =
-            Verdict { subject, ballot: 1, issuer, reason, answered, votes, signature: [0; 64] };
+        let verdict = Verdict {
+            subject,
+            ballot: 1,
+            issuer,
+            reason,
+            answered,
+            votes,
+            signature: [0; 64],
+            ending: None,
+        };
         let rumor = Rumor::Verdict(verdict.sign(&voters[count].identity));
         say(&mut mesh, &voters[count], address(count, 4_040), 2, &Body::Tell(rumor));
         let down = mesh.state(VICTIM, subject.id) == Some(State::Down);

@@ -97,6 +97,7 @@ fn replies() -> Vec<Reply> {
             state: State::Down,
             rtt_us: Some(250),
             homes: vec!["node1".into()],
+            silent: None,
         }]),
         Reply::Path(vec![Hop {
             name: "node1".into(),
@@ -114,6 +115,7 @@ fn replies() -> Vec<Reply> {
             counters: vec![counter.clone()],
             warning: Some("no herd key".into()),
             gauges: Some(vec![counter]),
+            guests: None,
         }),
         Reply::Forgotten { name: "vm 4".into(), id: NodeId(4) },
         Reply::Keys(vec![KeyInfo {
@@ -199,6 +201,7 @@ fn bodies() -> Vec<Body> {
         answered: 2,
         votes: vec![vote],
         signature: [0; 64],
+        ending: None,
     };
     let rumors = [
         Rumor::Record(record.clone()),

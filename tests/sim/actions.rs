@@ -7,6 +7,7 @@ use crate::trace;
 use crate::world::{Act, Event, World};
 use herd::node::{KEY_FILE, Node, Options};
 use herd::wire::discovery::Discovered;
+use herd::wire::guest::Guests;
 use herd::wire::limits::{GOODBYE_MS, READS_PER_TURN};
 use rand::RngExt;
 use std::collections::BTreeMap;
@@ -93,6 +94,8 @@ impl World {
             gateways: self.net.gateways(machine.host),
             homes: machine.spec.homes.clone(),
             deadend: machine.spec.deadend,
+            class: machine.spec.class,
+            container: machine.spec.container,
             key: file.or_else(|| machine.spec.key.clone()),
             started_unix_s: self.unix_s(),
             program: "daustd sim".to_string(),
@@ -254,6 +257,11 @@ impl World {
         let (life, stimulus) = (self.machines[id].life, Stimulus::Found(found));
         let event = Event::Stimulus { machine: id, life, stimulus };
         self.events.push(self.now_us + after_us, event);
+    }
+
+    /// The Engine beside this process says which containers there are, or why it does not.
+    pub fn engine(&mut self, id: MachineId, told: Guests) {
+        self.stimulate(id, Stimulus::Guests(told));
     }
 
     /// The NAT box on this host restarts.

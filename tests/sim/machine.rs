@@ -5,7 +5,9 @@ use crate::net::HostId;
 use herd::node::{Closed, Input, Kept, Node, Socket, User};
 use herd::wire::control::Request;
 use herd::wire::discovery::Discovered;
+use herd::wire::guest::Guests;
 use herd::wire::ids::{ClientId, NodeId, PipeId, StreamId};
+use herd::wire::life::Class;
 use herd::wire::pipe::Piece;
 use herd::wire::time::Time;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +27,7 @@ pub enum Stimulus {
     Request { client: ClientId, request: Request },
     Addresses { own: Vec<IpAddr>, gateways: Vec<IpAddr> },
     Found(Vec<Discovered>),
+    Guests(Guests),
     Kept { ticket: u64, result: Result<(), String> },
     Piece { pipe: PipeId, piece: Piece },
     Leave,
@@ -54,6 +57,7 @@ impl Stimulus {
                 Input::Addresses { own: own.clone(), gateways: gateways.clone() }
             }
             Stimulus::Found(found) => Input::Found(found.clone()),
+            Stimulus::Guests(told) => Input::Guests(told.clone()),
             Stimulus::Kept { ticket, result } => {
                 Input::Kept { ticket: *ticket, result: result.clone() }
             }
@@ -100,6 +104,8 @@ pub struct Spec {
     pub name: String,
     pub homes: Vec<SocketAddr>,
     pub deadend: bool,
+    pub class: Class,
+    pub container: bool,
     /// None: its herd is open.
     pub key: Option<herd::wire::key::HerdKey>,
     /// A bug in this machine's program alone.

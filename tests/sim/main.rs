@@ -49,6 +49,12 @@ promises! {
     pipe_idle_and_broken: pipes::idle_and_broken, 3;
     pipe_not_taken: pipes::not_taken, 3;
     pipe_open_herd: pipes::open_herd, 1;
+    guests_killed: guests::killed, 10;
+    guests_frozen: guests::frozen, 5;
+    guests_liar: guests::liar, 5;
+    guests_doubtful: guests::doubtful, 5;
+    lives_all: lives::all, 5;
+    lives_split: lives::split, 3;
     crash_process: crash::process, 10;
     crash_host: crash::host, 10;
     crash_host_of_many: crash::host_of_many, 1;

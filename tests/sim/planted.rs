@@ -36,6 +36,8 @@ const PLANTED: &[(Bug, &[Scenario])] = &[
     (Bug::AdoptedByAnybody, &[adopt::stranger]),
     (Bug::PipeNotKept, &[pipes::idle_and_broken]),
     (Bug::TokenUsedAgain, &[tokens::one_of_many]),
+    (Bug::PetsForgotten, &[lives::all]),
+    (Bug::TestimonyUnchecked, &[guests::liar]),
 ];
 
 #[test]

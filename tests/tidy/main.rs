@@ -28,6 +28,7 @@ const TABLES: &[&str] = &[
     "boundary",
     "digest",
     "discovery",
+    "guests",
     "journal",
     "keys",
     "link",

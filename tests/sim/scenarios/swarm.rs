@@ -1,11 +1,13 @@
 //! Everything at random: ten virtual minutes of chaos and quiet, after which all must agree.
 
+use super::guests::{KILLED, guest};
 use super::{JOIN_MS, require_all_ping};
 use crate::machine::MachineId;
 use crate::nat::Kind;
 use crate::net::Link;
 use crate::world::{Act, DiskHabits, World};
 use herd::wire::command::{Command, Scope};
+use herd::wire::life::Class;
 use rand::RngExt;
 
 const CHAOS_MS: u64 = 420_000;
@@ -26,6 +28,7 @@ struct Faults {
     moves: bool,
     rebind: bool,
     wipe: bool,
+    engine: bool,
 }
 
 impl Faults {
@@ -41,6 +44,7 @@ impl Faults {
             moves: coin(),
             rebind: coin(),
             wipe: coin(),
+            engine: coin(),
         }
     }
 }
@@ -59,6 +63,10 @@ fn build(world: &mut World) -> Vec<MachineId> {
         }
         let name = format!("inside {}", all.len());
         let inside = world.behind(router, kind, &[&name]);
+        if world.rng.random_bool(0.5) {
+            world.machines[inside[0]].spec.container = true;
+            world.machines[inside[0]].spec.class = Class::Ephemeral;
+        }
         all.extend(inside);
     }
     for host in &mut world.net.hosts {
@@ -138,7 +146,7 @@ fn fault(world: &mut World, ids: &[MachineId], id: MachineId, faults: &Faults) {
     let back_us = now_us + world.rng.random_range(50_000..60_000_000);
     let runs = world.machines[id].is_running();
     let host = world.machines[id].host;
-    match world.rng.random_range(0..9) {
+    match world.rng.random_range(0..10) {
         0 if faults.kill && runs => {
             world.kill(id);
             world.at(back_us, Act::Start(id));
@@ -174,6 +182,16 @@ fn fault(world: &mut World, ids: &[MachineId], id: MachineId, faults: &Faults) {
             world.start(id);
             let to = ids[world.rng.random_range(0..ids.len())];
             world.at(now_us + 1_000_000, Act::Contact { from: id, to });
+        }
+        9 if faults.engine && runs => {
+            let killed = guest(world, id, KILLED);
+            world.kill(id);
+            world.at(back_us, Act::Start(id));
+            let router = world.net.router_of(host);
+            let above = ids.iter().find(|above| Some(world.machines[**above].host) == router);
+            if let Some(above) = above {
+                world.engine(*above, Ok(vec![killed]));
+            }
         }
         _ => {}
     }
