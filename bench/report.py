@@ -249,6 +249,17 @@ def pipes():
     return "\n".join(lines) + "\n"
 
 
+def write_pipes():
+    """Puts what pipes.txt holds now in its place in RESULTS.md."""
+    path = os.path.join(HERE, "RESULTS.md")
+    with open(path) as file:
+        text = file.read()
+    old = re.search(r"## Byte pipes\n.*?(?=^## )", text, re.S | re.M)
+    at, end = old.span() if old else (text.index("## Simulated"),) * 2
+    with open(path, "w") as file:
+        file.write(text[:at] + pipes() + "\n" + text[end:])
+
+
 def simulation(short):
     """What `make cost` found, a column a size."""
     found = measured("simulated.txt")

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{DAUST, Daemon, Said, wait_until};
+use herd::wire::limits::{CLIENTS, CLIENTS_OF_MASTERS};
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn pair() -> (Daemon, Daemon) {
     let (one, two) = (Daemon::start("node1"), Daemon::start("node2"));
@@ -234,6 +235,11 @@ fn who_only_looks_is_refused_what_changes_something() {
         let said = daust_as(member, readers, &node, words);
         assert!(said.status == 1 && said.err.contains("may do no more than read"), "{said:?}");
     }
+    // Whom the kernel can not name may be a reader too. A contact may make one herd of two.
+    let said = daust_as(65_534, ordinary, &node, &["stop"]);
+    assert!(said.status == 1 && said.err.contains("may do no more than read"), "{said:?}");
+    let said = daust_as(member, readers, &node, &["remote", "127.99.99.99", "ping"]);
+    assert!(said.status == 1 && said.err.contains("may only look"), "{said:?}");
     // Who is in no file has no name; and no refusal hides behind another.
     for words in [["key", "rotate"], ["key", "show"]] {
         let said = daust_as(4_242, readers, &node, &words);
@@ -249,6 +255,35 @@ fn who_only_looks_is_refused_what_changes_something() {
     let refused =
         format!("user daemon (uid {member}): stop: failed: user daemon (uid {member}) may");
     assert!(lines.iter().any(|line| line.starts_with(&refused)), "{lines:?}");
+}
+
+/// However many of another user's programs are there, root gets a place.
+#[test]
+fn the_last_places_are_roots() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("SKIPPED: other users can only be played by root");
+    }
+    let node = Daemon::start("node1");
+    for path in [node.socket.clone(), node.socket.parent().unwrap().to_path_buf()] {
+        assert!(Command::new("chmod").arg("a+rwx").arg(path).status().unwrap().success());
+    }
+    let others = CLIENTS - CLIENTS_OF_MASTERS;
+    let watch = |_| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "4242", "--regid", "4242", "--clear-groups", DAUST, "-s"]);
+        command.arg(&node.socket).arg("watch").stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut watches: Vec<_> = (0..others).map(watch).collect();
+    wait_until("all places of others to be taken", || {
+        let said = daust_as(4_242, 4_242, &node, &["ping"]);
+        let full = said.err.contains(&format!("{others} clients at once are the limit"));
+        if full { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    assert_eq!(node.daust(&["ping"]).out, "pong\n");
+    for watch in &mut watches {
+        let _ = watch.kill();
+        let _ = watch.wait();
+    }
 }
 
 #[test]

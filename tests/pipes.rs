@@ -113,6 +113,23 @@ fn ssh_to_a_hidden_node() {
         let grown_kib = memory_kib(machine).saturating_sub(before_kib);
         assert!(grown_kib < 4_096, "{} has grown by {grown_kib} KiB", machine.name);
     }
+    // The server ends while our side stays open: whoever reads us learns it.
+    outside.must(
+        "mkfifo /run/fifo && { (echo garbage; sleep 300) >/run/fifo 2>/dev/null & } && \
+         { (daust nc 'vm 1' 22 </run/fifo | { cat >/run/said; echo ended >>/run/said; }) \
+           >/dev/null 2>&1 & }",
+    );
+    wait_until("the end of what the server says", || {
+        let said = outside.must("cat /run/said");
+        if said.ends_with("ended\n") { Ok(()) } else { Err(said) }
+    });
+    // Both sides send much before they read.
+    let line = format!(
+        "mkfifo /run/back && head -c 3000000 /dev/zero >/run/much && \
+         cat /run/back /run/much | {SSH} 'vm 1' -- 'cat /dev/null; head -c 3000000 /dev/zero; cat >/dev/null' \
+         | (exec 3>/run/back; exec 3>&-; wc -c)"
+    );
+    assert_eq!(outside.must(&line).trim(), "3000000");
     let said = outside.must("daust history");
     assert!(said.contains("remote vm 1 nc 22"), "{said}");
     let said = vm.must("daust history");

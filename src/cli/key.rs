@@ -90,6 +90,11 @@ fn read(input: impl BufRead) -> Result<HerdKey, String> {
 fn named(arguments: &[String]) -> Result<PathBuf, String> {
     match arguments {
         [] => path::state_dir().map(|directory| directory.join("key")).map_err(|e| e.to_string()),
+        [key] if key.starts_with("herd1-") => Err(
+            "a key is read from standard input, and this is where a FILE stands: what was typed may be \
+             seen by others now (`daust key rotate` makes another)"
+                .to_string(),
+        ),
         [path] if !path.is_empty() => Ok(path.into()),
         _ => Err("`key new` and `key add` take one FILE at most".to_string()),
     }

@@ -14,8 +14,10 @@ pub fn run(arguments: &[String], options: &Options, screen: &mut Screen) -> i32 
     };
     let (user, node) = target.rsplit_once('@').unwrap_or(("", target));
     let host: String = node.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
-    let begins_well = |text: &str| !text.starts_with('-');
-    if node.is_empty() || !begins_well(node) || !user.chars().all(is_plain) || !begins_well(user) {
+    let begins_well =
+        |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == ':');
+    let user_is_well = user.is_empty() || (begins_well(user) && user.chars().all(is_plain));
+    if !begins_well(node) || !user_is_well {
         return wrong_words(screen, &format!("`{target}` is no node that ssh could go to"));
     }
     let way = match way(node, options) {
@@ -27,12 +29,12 @@ pub fn run(arguments: &[String], options: &Options, screen: &mut Screen) -> i32 
     };
     let mut command = Command::new("ssh");
     command.arg("-o").arg(format!("ProxyCommand={way}"));
-    // Known by the node's name, whatever its address is today.
+    // Known by what was typed, whatever the node's address is today.
     command.arg("-o").arg(format!("HostKeyAlias={host}"));
     if !user.is_empty() {
         command.args(["-l", user]);
     }
-    let error = command.arg(host).args(more).exec();
+    let error = command.arg("--").arg(host).args(more).exec();
     screen.fail("internal", &format!("ssh can not be run: {error}; install an ssh client"));
     screen.status()
 }

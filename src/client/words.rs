@@ -94,6 +94,10 @@ fn sort(words: &[String], verbatim: &[String]) -> Result<Sorted, String> {
 }
 
 fn unknown(word: &str) -> String {
+    if let Some(local) = verbs::LOCAL.iter().find(|local| local.word == word) {
+        let verbs::Local { arguments, .. } = local;
+        return format!("`{word}` stands first and alone: `daust {word} {arguments}`");
+    }
     match verbs::nearest(word) {
         Some(verb) => format!("there is no verb `{word}`: did you mean `{}`?", verb.word),
         None => format!("there is no verb `{word}`"),

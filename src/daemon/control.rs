@@ -14,8 +14,8 @@ use crate::wire::codec::{decode, encode};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::limits::{
-    CLIENT_BUFFER_BYTES, CLIENT_SILENT_MS, CLIENTS, DRAIN_MS, FRAME_BYTES, READ_BYTES_PER_TURN,
-    READS_PER_TURN,
+    CLIENT_BUFFER_BYTES, CLIENT_SILENT_MS, CLIENTS, CLIENTS_OF_MASTERS, DRAIN_MS, FRAME_BYTES,
+    READ_BYTES_PER_TURN, READS_PER_TURN,
 };
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::time::Time;
@@ -186,14 +186,18 @@ impl Control {
         let client =
             Client { connection: Connection::new(socket), silent: Some(now), leaving: None };
         let served = self.ids(|client| client.leaving.is_none());
+        let is_master = self.users.is_master(&client.connection.socket);
+        let places = if is_master { CLIENTS } else { CLIENTS - CLIENTS_OF_MASTERS };
         if self.clients.len() >= 2 * CLIENTS {
             log::warn!("a client is not served: {} others have not left yet", 2 * CLIENTS);
             return;
         }
         self.clients.insert(id, client);
-        if served.len() >= CLIENTS {
-            let silent = served.into_iter().find(|id| self.clients[id].silent.is_some());
-            let detail = format!("{CLIENTS} clients at once are the limit: try again later");
+        if served.len() >= places {
+            let is_over = |since: Time| now.ms_since(since) >= CLIENT_SILENT_MS;
+            let silent = |id: &ClientId| self.clients[id].silent.is_some_and(is_over);
+            let silent = served.into_iter().find(silent);
+            let detail = format!("{places} clients at once are the limit: try again later");
             self.refuse(now, silent.unwrap_or(id), ErrorCode::Limit, detail);
         }
     }

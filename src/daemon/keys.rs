@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -105,6 +105,11 @@ fn is_missing(e: &io::Error) -> bool {
 }
 
 fn unfit(path: &Path, why: &dyn Display) -> String {
+    if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"herd1-")) {
+        return "--key-file wants a file, not a key: what was typed may be seen by others now, so that \
+                it should be used no more (`daust key rotate`)"
+            .to_string();
+    }
     format!("can not use the herd key in {}: {why}", path.display())
 }
 
@@ -124,6 +129,11 @@ fn read(path: &Path) -> Result<Option<HerdKey>, String> {
     let mode = metadata.permissions().mode() & 0o777;
     if !metadata.is_file() {
         return Err(unfit(&"it is no file"));
+    }
+    let (owner, own) = (metadata.uid(), nix::unistd::geteuid().as_raw());
+    if owner != own && owner != 0 {
+        let path = path.display();
+        return Err(unfit(&format!("it belongs to another user ({owner}): chown {own} {path}")));
     }
     if mode & 0o077 != 0 {
         let path = path.display();

@@ -11,6 +11,8 @@ use std::os::fd::AsFd;
 
 const GROUPS: &str = "/etc/group";
 const USERS: &str = "/etc/passwd";
+/// Whom the kernel cannot name here: in a user namespace that has no number for him.
+const UNMAPPED: u32 = 65_534;
 
 /// A line of /etc/group.
 #[derive(Debug, PartialEq)]
@@ -35,6 +37,12 @@ pub struct Users {
 }
 
 impl Users {
+    /// Root, and the user this daemon runs as: the last places are kept for them.
+    pub fn is_master(&self, client: &impl AsFd) -> bool {
+        let peer = getsockopt(client, PeerCredentials);
+        peer.is_ok_and(|peer| peer.uid() == 0 || peer.uid() == self.own_uid)
+    }
+
     pub fn new(readers: Option<&str>) -> Result<Users, String> {
         if let Some(name) = readers.filter(|name| group(name).is_none()) {
             let wrong = match name.parse::<u32>() {
@@ -47,9 +55,10 @@ impl Users {
         Ok(Users { own_uid, readers: readers.map(str::to_string) })
     }
 
-    /// The user behind a client. What only looks needs no name, and no file is read for it.
+    /// The user behind a client. What only looks needs no name where all may do all, and no file is
+    /// read for it.
     pub fn user(&self, client: &impl AsFd, command: &Command) -> User {
-        if command.rank() == Rank::Read {
+        if command.rank() == Rank::Read && self.readers.is_none() {
             return User::default();
         }
         match getsockopt(client, PeerCredentials) {
@@ -69,6 +78,8 @@ impl Users {
             [gid, person.group].contains(&group.id) || group.members.contains(&person.name)
         };
         let master = uid == 0 || uid == self.own_uid;
+        let unknown = uid == UNMAPPED;
+        let reads = |name: &String| unknown || reads(name);
         let only_reads = !master && self.readers.as_ref().is_some_and(reads);
         let may = if only_reads { Rank::Read } else { Rank::Execute };
         User { uid, name: person.map(|person| person.name).unwrap_or_default(), may }

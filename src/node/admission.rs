@@ -22,8 +22,8 @@ pub struct Admission {
     answered: (Time, u32),
     refused: BTreeMap<IpAddr, (Time, u32)>,
     refusals: (Time, u32),
-    /// Sources outside the herd that the log named.
-    said: BTreeMap<IpAddr, Time>,
+    /// Sources outside the herd that the log named, and as what.
+    said: BTreeMap<(IpAddr, String), Time>,
 }
 
 impl Admission {
@@ -58,12 +58,13 @@ impl Admission {
         may
     }
 
-    /// Whether the log names this source outside the herd: once, and again after a long time.
-    pub fn may_say(&mut self, now: Time, source: IpAddr) -> bool {
+    /// Whether the log says this of a source outside the herd: once, and again after a long time.
+    pub fn may_say(&mut self, now: Time, source: IpAddr, why: &str) -> bool {
         self.said.retain(|_, at| now.ms_since(*at) < SAID_AGAIN_MS);
-        let may = self.said.len() < HELLO_SOURCES && !self.said.contains_key(&source);
+        let what = (source, why.to_string());
+        let may = self.said.len() < HELLO_SOURCES && !self.said.contains_key(&what);
         if may {
-            self.said.insert(source, now);
+            self.said.insert(what, now);
         }
         may
     }

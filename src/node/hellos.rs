@@ -146,7 +146,7 @@ impl Hellos {
 
     /// In the log and the journal, seldom for one source.
     fn say(&mut self, t: &mut Tables, from: SocketAddr, why: &str) {
-        if self.admission.may_say(t.now, from.ip()) {
+        if self.admission.may_say(t.now, from.ip(), why) {
             log::warn!(target: "hello", "{from} {why}");
             t.journal.stranger(t.now, from, why);
         }

@@ -22,6 +22,8 @@ const JOURNAL: &str = "journal/";
 const RINGS: [(&str, usize); 3] =
     [("command", JOURNAL_COMMANDS), ("event", JOURNAL_EVENTS), ("stranger", JOURNAL_STRANGERS)];
 const NO_GOODBYE: &str = "after an end without goodbye";
+/// The verb of pipes, which somebody's script may open without end.
+const PIPE: &str = "nc";
 /// A command that is refused again within this time is counted, not written again, seconds.
 const AGAIN_S: u64 = 60;
 
@@ -179,15 +181,16 @@ impl Journal {
         }
     }
 
-    /// Counts the same asker's refused commands of one kind: who asks without end fills no ring, and
+    /// Counts the same asker's refused commands of one kind, and its pipes: who asks without end fills no ring, and
     /// hides nothing behind what he asks most.
     fn is_again(&mut self, now: Time, entry: &Entry, kind: &str) -> bool {
         let now_s = self.unix_s(now);
         let ring = ring_of(entry.kind);
+        let pipe = kind.ends_with(PIPE);
         let again = |known: &&mut Written| {
             let (known, known_kind) = (&known.entry, &known.kind);
-            !entry.failure.is_empty()
-                && !known.failure.is_empty()
+            let failed = [entry, known].map(|entry| !entry.failure.is_empty());
+            (failed == [true; 2] || (pipe && failed == [false; 2] && entry.text == known.text))
                 && (known.id, known.uid, known_kind.as_str()) == (entry.id, entry.uid, kind)
         };
         let is_late = |known: &Written| now_s.saturating_sub(known.entry.unix_s) < AGAIN_S;

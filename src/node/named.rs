@@ -73,29 +73,33 @@ pub fn is_alive(t: &Tables, text: &str) -> bool {
 
 fn fitting(t: &Tables, text: &str) -> Vec<NodeId> {
     let own = (t.own.id, &t.own.record.name);
-    let mut fits = t.roster.by_name(text);
-    if own.1.as_str() == text {
-        fits.push(t.own.id);
+    let all = || t.roster.iter().map(|(id, _)| id).chain([t.own.id]);
+    // Names are whatever nodes call themselves: nobody's is to be taken for another's id or address.
+    if let Some(id) = all().find(|id| id.to_string().eq_ignore_ascii_case(text)) {
+        return vec![id];
     }
     let (address, port) = match (text.parse::<IpAddr>(), text.parse::<SocketAddr>()) {
         (Ok(ip), _) => (Some(ip), None),
         (_, Ok(address)) => (Some(address.ip()), Some(address.port())),
         _ => (None, None),
     };
-    if let Some(ip) = address {
-        fits.extend(at_address(t, ip, port));
-    }
+    let mut fits = address.map_or_else(Vec::new, |ip| at_address(t, ip, port));
     if fits.is_empty() {
+        fits = t.roster.by_name(text);
+        fits.extend(Some(t.own.id).filter(|_| own.1.as_str() == text));
+    }
+    if address.is_none() {
         let suffixed = text.rsplit_once('~').map(|(name, id)| (t.roster.by_name(name), id));
         let (among, prefix) = match suffixed {
             Some((among, prefix)) => (Some(among), prefix),
             None => (None, text),
         };
-        let all = t.roster.iter().map(|(id, _)| id).chain([t.own.id]);
         let is_prefix = prefix.len() >= PREFIX_DIGITS && is_hexadecimal(prefix);
         let prefix = prefix.to_ascii_lowercase();
-        fits.extend(all.filter(|id| {
+        let known = fits.clone();
+        fits.extend(all().filter(|id| {
             is_prefix
+                && !known.contains(id)
                 && id.to_string().starts_with(&prefix)
                 && among.as_ref().is_none_or(|among| among.contains(id))
         }));

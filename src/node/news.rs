@@ -121,6 +121,7 @@ impl Node {
     pub(super) fn ended(&mut self, id: NodeId, kind: EventKind) {
         let t = &mut self.t;
         self.relay.gone(t, id);
+        self.pipes.gone(t, id);
         self.votes.forget(id);
         self.keeping.changed(t, id);
         let reason = t.roster.get(id).map(|peer| peer.reason.clone()).unwrap_or_default();

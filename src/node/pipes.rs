@@ -7,7 +7,7 @@
 
 use crate::node::boundary::{Output, User};
 use crate::node::execute::why_dead;
-use crate::node::named::find;
+use crate::node::named::{find, typed};
 use crate::node::outbox::{Carry, Channel, Matter, Notice};
 use crate::node::planted::Bug;
 use crate::node::rights::{self, Asker};
@@ -15,7 +15,9 @@ use crate::node::tables::Tables;
 use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId, PipeId};
-use crate::wire::limits::{ANSWER_MS, PIPE_PIECE_BYTES, PIPE_WINDOW_BYTES, PIPES};
+use crate::wire::limits::{
+    ANSWER_MS, CHANGES_PER_SECOND, PIPE_PIECE_BYTES, PIPE_WINDOW_BYTES, PIPES, PIPES_A_PEER,
+};
 use crate::wire::message::Body;
 use crate::wire::pipe::Piece;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
@@ -57,6 +59,9 @@ pub struct Pipes {
     pipes: BTreeMap<PipeId, Pipe>,
     /// Channels of pipes that are no more.
     spent: Vec<Channel>,
+    /// Pipes to here that were asked for, by whom, in the second that began then.
+    calls: BTreeMap<NodeId, u32>,
+    calls_since: Time,
     next_number: u64,
 }
 
@@ -103,7 +108,7 @@ impl Pipes {
         asker: &Asker,
         request: &Request,
     ) -> Result<NodeId, Failure> {
-        let Scope::Node(text) = &request.scope else { return Err(too_many()) };
+        let Scope::Node(text) = &request.scope else { return Err(over_the_window()) };
         if let Some(failure) = rights::refusal(t, asker, &request.command) {
             return Err(failure);
         }
@@ -115,7 +120,31 @@ impl Pipes {
         if t.roster.get(id).is_some_and(|peer| peer.is_silent()) {
             return Err(why_dead(t, id));
         }
-        if self.pipes.len() >= PIPES { Err(too_many()) } else { Ok(id) }
+        self.too_many(id).map_or(Ok(id), Err)
+    }
+
+    /// One other node takes no more than its share of them.
+    fn too_many(&self, peer: NodeId) -> Option<Failure> {
+        let with_peer = self.pipes.values().filter(|pipe| pipe.peer == peer).count();
+        let text = match self.pipes.len() {
+            PIPES.. => format!("limit of {PIPES} pipes of one node reached"),
+            _ if with_peer >= PIPES_A_PEER => {
+                format!("limit of {PIPES_A_PEER} pipes between two nodes reached")
+            }
+            _ => return None,
+        };
+        Some(Failure::new(ErrorCode::Limit, text + ": end one of them"))
+    }
+
+    /// As for commands that change something.
+    fn too_often(&mut self, now: Time, from: NodeId) -> Option<Failure> {
+        if now.ms_since(self.calls_since) >= 1_000 {
+            (self.calls_since, self.calls) = (now, BTreeMap::new());
+        }
+        let count = self.calls.entry(from).or_default();
+        *count += 1;
+        let text = format!("its limit of {CHANGES_PER_SECOND} changes a second is reached");
+        (*count > CHANGES_PER_SECOND).then(|| Failure::new(ErrorCode::Limit, text))
     }
 
     fn add(
@@ -230,8 +259,8 @@ impl Pipes {
     fn called(&mut self, t: &mut Tables, from: NodeId, channel: Channel, port: u16) {
         let asker = Asker::node(t, from);
         let command = Command::Pipe(Piece::Open(port));
-        let full = self.pipes.len() >= PIPES;
-        let refusal = rights::refusal(t, &asker, &command).or(full.then(too_many));
+        let refusal = self.too_often(t.now, from).or_else(|| self.too_many(from));
+        let refusal = refusal.or_else(|| rights::refusal(t, &asker, &command));
         // As if from a neighbour: what listens on the loopback alone is not for others.
         let to: Vec<SocketAddr> =
             t.own.record.addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
@@ -257,6 +286,15 @@ impl Pipes {
             // The other end was done first; this one takes its time.
             _ if has_all => {}
             _ => self.over(t, id, Some(lost_way())),
+        }
+    }
+
+    /// A node went down or left: what is said to it comes to nothing.
+    pub fn gone(&mut self, t: &mut Tables, peer: NodeId) {
+        let to = self.pipes.iter().filter(|(_, pipe)| pipe.peer == peer).map(|(id, _)| *id);
+        for id in to.collect::<Vec<_>>() {
+            let failure = why_dead(t, peer);
+            self.fail(t, id, failure);
         }
     }
 
@@ -319,9 +357,11 @@ impl Pipes {
             }
         }
         for id in late {
+            let name = self.pipes.get(&id).map(|pipe| typed(&t.name(pipe.peer)));
             let text = format!(
-                "no stream to it within {} s; `daust doctor NODE` says what is in the way",
-                ANSWER_MS / 1_000
+                "no stream to it within {} s; `daust doctor {}` says what is in the way",
+                ANSWER_MS / 1_000,
+                name.unwrap_or_default()
             );
             self.fail(t, id, Failure::new(ErrorCode::NoAnswer, text));
         }
@@ -332,11 +372,6 @@ impl Pipes {
         let next = self.pipes.values().map(|pipe| pipe.until.unwrap_or(pipe.next).min(pipe.next));
         next.chain(spent).min()
     }
-}
-
-fn too_many() -> Failure {
-    let text = format!("limit of {PIPES} pipes of one node reached: end one of them");
-    Failure::new(ErrorCode::Limit, text)
 }
 
 fn over_the_window() -> Failure {

@@ -10,7 +10,7 @@ use crate::node::outbox::{Carry, Occasion, no_answer};
 use crate::node::planted::Bug;
 use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
-use crate::wire::command::{Command, Scope};
+use crate::wire::command::{Command, Rank, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId};
 use crate::wire::info::{Event, State};
@@ -140,6 +140,18 @@ impl Relay {
     ) -> Option<Greet> {
         // What is typed as an address is greeted if no node that is known to live bears it.
         if let Some(address) = address_of(text, t.own.record.port).filter(|_| !is_alive(t, text)) {
+            if let Asker::User(user) = &asker
+                && user.may == Rank::Read
+            {
+                let text = format!(
+                    "no node of this herd is at {address}, and {} may only look: a contact may join \
+                     another herd",
+                    user.shown()
+                );
+                let failure = Failure::new(ErrorCode::Refused, text);
+                fail(t, client, request.number, NOBODY, failure, true);
+                return None;
+            }
             return self.park(t, client, request, address);
         }
         match find(t, text) {

@@ -43,13 +43,13 @@ pub fn refusal(t: &mut Tables, asker: &Asker, command: &Command) -> Option<Failu
         Asker::Node { .. } if command.is_local() => {
             Some("that is asked of a node by programs on its own machine only".to_string())
         }
-        Asker::Node { address, .. } => {
+        Asker::Node { id, .. } => {
             let here = Here {
                 keyed: !t.own.identity.ring().takes_open(),
                 accept: t.own.options.accept,
                 open_public: t.own.options.open_public,
             };
-            why_not(&here, rank, address.map(|address| address.ip()))
+            why_not(&here, rank, source(t, *id))
         }
     };
     if rank > Rank::Read {
@@ -69,9 +69,17 @@ pub fn refusal(t: &mut Tables, asker: &Asker, command: &Command) -> Option<Failu
 /// may not do that.
 pub fn why_no_adoption(t: &Tables, from: NodeId) -> Option<Failure> {
     let Options { accept, open_public, .. } = t.own.options;
-    let source = t.routes.seen_directly(from, t.now).map(|address| address.ip());
-    let why = why_not(&Here { keyed: false, accept, open_public }, Rank::Operate, source)?;
+    let here = Here { keyed: false, accept, open_public };
+    let why = why_not(&here, Rank::Operate, source(t, from))?;
     Some(Failure::new(ErrorCode::Refused, why))
+}
+
+/// Where a node is: where it is heard, and of one that others hand on, where it says that it is. None:
+/// on private addresses, as far as is known.
+fn source(t: &Tables, id: NodeId) -> Option<IpAddr> {
+    let direct = t.routes.seen_directly(id, t.now).map(|address| address.ip());
+    let addresses = t.roster.get(id).map(|peer| &peer.record.addresses[..]).unwrap_or_default();
+    direct.or_else(|| addresses.iter().copied().find(|ip| !is_private(*ip)))
 }
 
 fn why_no_user(user: &User, rank: Rank) -> Option<String> {

@@ -36,8 +36,9 @@ pub const CHANNELS_PER_STREAM: usize = 256;
 pub const CHANNEL_WINDOW_BYTES: u32 = 64 << 10;
 /// Bytes queued for one channel while its window is closed.
 pub const CHANNEL_QUEUE_BYTES: usize = 1 << 20;
-/// Byte pipes to or from one node at once.
-pub const PIPES: usize = 16;
+/// Byte pipes to and from one node at once, and of them with any one other.
+pub const PIPES: usize = 32;
+pub const PIPES_A_PEER: usize = 8;
 /// Bytes that one end of a pipe may send before the other end has taken them.
 pub const PIPE_WINDOW_BYTES: usize = 64 << 10;
 /// Bytes of one piece of a pipe.
@@ -139,6 +140,8 @@ pub const JOURNAL_TEXT_BYTES: usize = 200;
 pub const EXAMINATIONS: usize = 16;
 /// Control clients connected at once.
 pub const CLIENTS: usize = 64;
+/// Of these, places that only root and the daemon's own user get.
+pub const CLIENTS_OF_MASTERS: usize = 8;
 /// How long a control client may ask nothing while others wait for its place, milliseconds.
 pub const CLIENT_SILENT_MS: u64 = 50;
 /// Bytes queued for one control client that does not read; over it the client is dropped.
@@ -216,6 +219,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("channel window", CHANNEL_WINDOW_BYTES as u64, "bytes"),
     ("channel queue", CHANNEL_QUEUE_BYTES as u64, "bytes"),
     ("pipes", PIPES as u64, ""),
+    ("pipes a peer", PIPES_A_PEER as u64, ""),
     ("pipe window", PIPE_WINDOW_BYTES as u64, "bytes"),
     ("pipe piece", PIPE_PIECE_BYTES as u64, "bytes"),
     ("reply part", PART_BYTES as u64, "bytes"),
@@ -261,6 +265,7 @@ pub const TABLE: &[(&str, u64, &str)] = &[
     ("journal text", JOURNAL_TEXT_BYTES as u64, "bytes"),
     ("examinations", EXAMINATIONS as u64, ""),
     ("control clients", CLIENTS as u64, ""),
+    ("clients of root", CLIENTS_OF_MASTERS as u64, ""),
     ("silent client", CLIENT_SILENT_MS, "ms"),
     ("client buffer", CLIENT_BUFFER_BYTES as u64, "bytes"),
     ("metrics clients", METRICS_CLIENTS as u64, ""),

@@ -10,6 +10,7 @@ mod journal;
 mod lives;
 #[path = "../mesh/mod.rs"]
 mod mesh;
+mod names;
 mod pipes;
 mod requests;
 mod table;

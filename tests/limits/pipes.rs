@@ -8,7 +8,7 @@ use herd::wire::ids::{ClientId, PipeId};
 use herd::wire::key::HerdKey;
 use herd::wire::limits::*;
 use herd::wire::pipe::Piece;
-use herd::wire::reply::{ErrorCode, Reply};
+use herd::wire::reply::{ErrorCode, Failure, Reply};
 
 const CALLER: usize = 0;
 const CALLED: usize = 1;
@@ -25,8 +25,12 @@ fn two() -> Mesh {
 }
 
 fn say(mesh: &mut Mesh, number: u64, piece: Piece) {
+    say_to(mesh, "node2", number, piece);
+}
+
+fn say_to(mesh: &mut Mesh, node: &str, number: u64, piece: Piece) {
     let opens = matches!(piece, Piece::Open(_));
-    let scope = if opens { Scope::Node("node2".to_string()) } else { Scope::Here };
+    let scope = if opens { Scope::Node(node.to_string()) } else { Scope::Here };
     let request = Request { number, scope, command: Command::Pipe(piece), timeout_ms: 0 };
     let user = User::default();
     mesh.turn(CALLER, Some(Input::Request { client: CLIENT, user, request }));
@@ -60,32 +64,85 @@ fn there(mesh: &mut Mesh, pipe: PipeId, piece: Piece) {
     mesh.run_ms(300);
 }
 
+fn limit(mesh: &Mesh, number: u64) -> Option<String> {
+    let (code, text) = failure(mesh, number)?;
+    assert_eq!(code, ErrorCode::Limit);
+    text.split(':').next().map(str::to_string)
+}
+
 #[test]
 fn pipes_of_one_node() {
     let mut mesh = two();
-    for number in 1..=PIPES as u64 {
-        assert!(open(&mut mesh, number).is_some(), "{number}");
-        assert_eq!(told(&mesh, number), [Reply::Pipe(Piece::Opened)]);
+    for number in 3..=6 {
+        mesh.add(&format!("node{number}"), &[address_of(CALLER)]);
     }
-    let limit = Some((ErrorCode::Limit, format!("limit of {PIPES} pipes of one node reached")));
-    let begins = |failure: Option<(ErrorCode, String)>| {
-        failure.map(|(code, text)| (code, text.split(':').next().unwrap().to_string()))
-    };
-    assert!(open(&mut mesh, 100).is_none());
-    assert_eq!(begins(failure(&mesh, 100)), limit);
-    // The other node is full as well, and says so to a third.
-    mesh.add("node3", &[address_of(CALLER)]);
     mesh.run_ms(3_000);
-    let piece = Piece::Open(22);
-    let scope = Scope::Node("node2".to_string());
-    let number = mesh.request(2, scope, Command::Pipe(piece));
-    mesh.run_ms(1_000);
-    let answer = mesh.parts(2, number);
-    assert!(matches!(&answer[0].reply, Reply::Error(failure) if failure.code == ErrorCode::Limit));
-    // One that ends makes room.
+    let mut number = 0;
+    for member in 1..=PIPES / PIPES_A_PEER {
+        for _ in 0..PIPES_A_PEER {
+            number += 1;
+            say_to(&mut mesh, &format!("node{}", member + 1), number, Piece::Open(22));
+            let (pipe, _) = *mesh.members[member].pieces.last().unwrap();
+            mesh.turn(member, Some(Input::Piece { pipe, piece: Piece::Opened }));
+            assert_eq!(failure(&mesh, number), None, "{number}");
+        }
+    }
+    assert_eq!(number as usize, PIPES);
+    say_to(&mut mesh, "node6", 100, Piece::Open(22));
+    assert_eq!(limit(&mesh, 100), Some(format!("limit of {PIPES} pipes of one node reached")));
+    // Whoever is full is so for others too; one that ends makes room.
     mesh.turn(CALLER, Some(Input::ClientGone { client: CLIENT }));
     mesh.run_ms(300);
     assert!(open(&mut mesh, 101).is_some());
+}
+
+#[test]
+fn pipes_between_two_nodes() {
+    let mut mesh = two();
+    for number in 1..=PIPES_A_PEER as u64 {
+        assert!(open(&mut mesh, number).is_some(), "{number}");
+        assert_eq!(told(&mesh, number), [Reply::Pipe(Piece::Opened)]);
+    }
+    assert!(open(&mut mesh, 100).is_none());
+    let text = format!("limit of {PIPES_A_PEER} pipes between two nodes reached");
+    assert_eq!(limit(&mesh, 100), Some(text));
+    // A third has places of its own there.
+    mesh.add("node3", &[address_of(CALLER)]);
+    mesh.run_ms(3_000);
+    let scope = Scope::Node("node2".to_string());
+    let number = mesh.request(2, scope, Command::Pipe(Piece::Open(22)));
+    mesh.run_ms(1_000);
+    assert_eq!(mesh.parts(2, number).len(), 0);
+    assert_eq!(mesh.members[CALLED].pieces.len(), PIPES_A_PEER + 1);
+}
+
+/// Whoever opens them without end is slowed down, and fills no journal.
+#[test]
+fn pipes_of_one_second() {
+    let mut mesh = two();
+    for number in 1..=CHANGES_PER_SECOND as u64 + 1 {
+        let scope = Scope::Node("node2".to_string());
+        let command = Command::Pipe(Piece::Open(22));
+        let request = Request { number, scope, command, timeout_ms: 0 };
+        let user = User::default();
+        mesh.turn(CALLER, Some(Input::Request { client: CLIENT, user, request }));
+        mesh.run_ms(30);
+        if number <= CHANGES_PER_SECOND as u64 {
+            let (pipe, _) = *mesh.members[CALLED].pieces.last().unwrap();
+            mesh.turn(CALLER, Some(Input::ClientGone { client: CLIENT }));
+            let gone = Piece::Failed(Failure::new(ErrorCode::Unreachable, "gone"));
+            mesh.turn(CALLED, Some(Input::Piece { pipe, piece: gone }));
+            mesh.run_ms(30);
+        }
+    }
+    let text = format!("its limit of {CHANGES_PER_SECOND} changes a second is reached");
+    let last = CHANGES_PER_SECOND as u64 + 1;
+    assert_eq!(failure(&mesh, last), Some((ErrorCode::Limit, text)));
+    let number = mesh.request(CALLED, Scope::Here, Command::History(None));
+    let parts = mesh.parts(CALLED, number);
+    let Reply::History(entries) = &parts[0].reply else { panic!("{parts:?}") };
+    let pipes: Vec<_> = entries.iter().filter(|entry| entry.text == "nc 22").collect();
+    assert_eq!(pipes.len(), 2, "{entries:?}");
 }
 
 #[test]
