@@ -218,7 +218,8 @@ impl Play {
                 let opens = matches!(piece, Piece::Open(_));
                 let node = ["node2", "node1", "insider"][usize::from(script.byte() % 3)];
                 let scope = if opens { Scope::Node(node.to_string()) } else { Scope::Here };
-                let (number, command) = (pipe.0, Command::Pipe(piece));
+                // Apart from the numbers of the world's own requests.
+                let (number, command) = ((1 << 40) + pipe.0, Command::Pipe(piece));
                 let request = Request { number, scope, command, timeout_ms: 0 };
                 self.world.give(Input::Request { client, user: User::default(), request });
             }
