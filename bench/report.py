@@ -233,8 +233,8 @@ PIPE_NOTES = """\
 To a TCP port of a node behind a hypervisor's NAT: by `daust nc`, by TCP through a port that the
 hypervisor forwards, and by `ssh -J ... -W` with the hypervisors as jumps; from another host (one
 parent) and from a VM behind a second hypervisor (two). Namespaces of one machine, so a round trip of
-the network is next to nothing; medians of three turns. A pipe has at most 64 KiB under way: over a
-path of 20 ms it carries 3 MiB/s.
+the network is next to nothing; medians of three turns. A pipe has at most 64 KiB
+under way, and so no more than 3 MiB/s where a round trip takes 20 ms.
 """
 
 
