@@ -24,49 +24,24 @@ const ACTS: usize = 64;
 const STREAM: StreamId = StreamId(2_000_000);
 
 pub fn node(bytes: &[u8]) {
-    let mut script = Script(bytes);
-    let mut play = Play { world: World::new(), session: None };
-    for _ in 0..ACTS {
-        if script.is_over() {
-            break;
-        }
-        play.act(&mut script);
-        play.check_deadline();
-    }
-    play.end(bytes);
+    Play::of(World::new()).run(bytes, Play::act);
 }
 
 /// Packets of the SWIM engine, from a member.
 pub fn swim(bytes: &[u8]) {
-    let mut script = Script(bytes);
-    let mut play = Play { world: World::new(), session: None };
-    for _ in 0..ACTS {
-        if script.is_over() {
-            break;
-        }
-        let packet = play.packet(&mut script);
+    Play::of(World::new()).run(bytes, |play, script| {
+        let packet = play.packet(script);
         play.world.lie(1, packet, Vec::new());
         play.world.mesh.run_ms(u64::from(script.byte()));
-        play.check_deadline();
-    }
-    play.end(bytes);
+    });
 }
 
 /// Byte pipes of a herd with a key: a member's channel, the connections at their far ends, local
 /// programs.
 pub fn pipe(bytes: &[u8]) {
-    let mut script = Script(bytes);
-    let world = World::in_herd(Some(HerdKey::first(&[1; 40])));
-    let mut play = Play { world, session: None };
+    let mut play = Play::of(World::in_herd(Some(HerdKey::first(&[1; 40]))));
     play.open_channel(Kind::Pipe);
-    for _ in 0..ACTS {
-        if script.is_over() {
-            break;
-        }
-        play.pipe_act(&mut script);
-        play.check_deadline();
-    }
-    play.end(bytes);
+    play.run(bytes, Play::pipe_act);
 }
 
 struct Play {
@@ -76,6 +51,23 @@ struct Play {
 }
 
 impl Play {
+    fn of(world: World) -> Play {
+        Play { world, session: None }
+    }
+
+    /// One act after the other, and the end.
+    fn run(mut self, bytes: &[u8], mut act: impl FnMut(&mut Play, &mut Script)) {
+        let mut script = Script(bytes);
+        for _ in 0..ACTS {
+            if script.is_over() {
+                break;
+            }
+            act(&mut self, &mut script);
+            self.check_deadline();
+        }
+        self.end(bytes);
+    }
+
     fn act(&mut self, script: &mut Script) {
         match script.byte() % 24 {
             16 => self.tell(script),

@@ -4,7 +4,7 @@
 use crate::cli::FAILED;
 use crate::cli::screen::Screen;
 use crate::client::{json, path};
-use crate::wire::key::{HerdKey, NOT_WHOLE};
+use crate::wire::key::{HerdKey, NOT_WHOLE, is_meant};
 use crate::wire::limits::KEY_FILE_BYTES;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, ErrorKind, Read, Write};
@@ -90,7 +90,7 @@ fn read(input: impl BufRead) -> Result<HerdKey, String> {
 fn named(arguments: &[String]) -> Result<PathBuf, String> {
     match arguments {
         [] => path::state_dir().map(|directory| directory.join("key")).map_err(|e| e.to_string()),
-        [key] if key.starts_with("herd1-") => Err(
+        [text] if is_meant(text) => Err(
             "a key is read from standard input, and this is where a FILE stands: what was typed may be \
              seen by others now (`daust key rotate` makes another)"
                 .to_string(),

@@ -47,7 +47,6 @@ struct Pipe {
 }
 
 /// What can be done without waiting.
-#[derive(Default)]
 struct Ready {
     read: bool,
     write: bool,
@@ -180,22 +179,21 @@ impl Pipe {
         let output = io::stdout();
         let (bytes, _) = self.outgoing.as_slices();
         let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
-        if !bytes.is_empty() {
-            let length = match nix::unistd::write(output.as_fd(), bytes) {
-                Ok(length) => length,
-                Err(Errno::EINTR | Errno::EAGAIN) => return Ok(()),
-                Err(e) => return Err(Broken::Here(e.into())),
-            };
-            self.outgoing.drain(..length);
-            self.taken_bytes += length;
-            let many = self.taken_bytes >= PIPE_WINDOW_BYTES / 4;
-            if !self.over && (many || self.outgoing.is_empty()) {
-                let taken_bytes = std::mem::take(&mut self.taken_bytes) as u32;
-                self.say(Piece::Taken(taken_bytes))?;
-            }
-        } else {
+        if bytes.is_empty() {
             // Nobody reads any more what may still come.
             return Err(Broken::Here(io::ErrorKind::BrokenPipe.into()));
+        }
+        let length = match nix::unistd::write(output.as_fd(), bytes) {
+            Ok(length) => length,
+            Err(Errno::EINTR | Errno::EAGAIN) => return Ok(()),
+            Err(e) => return Err(Broken::Here(e.into())),
+        };
+        self.outgoing.drain(..length);
+        self.taken_bytes += length;
+        let many = self.taken_bytes >= PIPE_WINDOW_BYTES / 4;
+        if !self.over && (many || self.outgoing.is_empty()) {
+            let taken_bytes = std::mem::take(&mut self.taken_bytes) as u32;
+            self.say(Piece::Taken(taken_bytes))?;
         }
         self.end_output()
     }

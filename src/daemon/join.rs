@@ -35,7 +35,7 @@ pub fn read(source: &str, directory: &Path) -> Result<Invitation, String> {
     let text = match source {
         "" => return Err("--join is empty: it names TOKEN@ADDR, a file, or - (stdin)".to_string()),
         "-" => read_text(io::stdin().lock(), "standard input")?,
-        key if key.starts_with("herd1-") => {
+        text if crate::wire::key::is_meant(text) => {
             let why = "--join takes a join token, not a herd key: what was typed may be seen by \
                        others now (`daust key rotate` makes another)";
             return Err(why.to_string());

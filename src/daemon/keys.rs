@@ -5,7 +5,7 @@ use crate::daemon::options::CONFIGURATION;
 use crate::daemon::process;
 use crate::daemon::store::Entries;
 use crate::node::KEY_FILE;
-use crate::wire::key::HerdKey;
+use crate::wire::key::{HerdKey, is_meant};
 use crate::wire::limits::KEY_FILE_BYTES;
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -105,7 +105,7 @@ fn is_missing(e: &io::Error) -> bool {
 }
 
 fn unfit(path: &Path, why: &dyn Display) -> String {
-    if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"herd1-")) {
+    if path.file_name().is_some_and(|name| is_meant(&name.to_string_lossy())) {
         return "--key-file wants a file, not a key: what was typed may be seen by others now, so that \
                 it should be used no more (`daust key rotate`)"
             .to_string();

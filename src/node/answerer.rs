@@ -2,15 +2,14 @@
 
 use crate::node::execute::carry_out;
 use crate::node::outbox::Carry;
+use crate::node::pace::Pace;
 use crate::node::planted::Bug;
 use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
 use crate::wire::codec;
 use crate::wire::command::{Command, Rank, Scope};
 use crate::wire::ids::{NodeId, RequestId};
-use crate::wire::limits::{
-    ANSWER_MAX_MS, ANSWER_MS, CHANGES_PER_SECOND, PARTS, REQUESTS, REQUESTS_REMEMBERED,
-};
+use crate::wire::limits::{ANSWER_MAX_MS, ANSWER_MS, PARTS, REQUESTS, REQUESTS_REMEMBERED};
 use crate::wire::message::{Answer, Ask, Body};
 use crate::wire::reply::{ErrorCode, Failure, Reply};
 use crate::wire::time::Time;
@@ -38,9 +37,8 @@ pub struct Answerer {
     seen: BTreeSet<RequestId>,
     seen_since: VecDeque<(Time, RequestId)>,
     kept_bytes: usize,
-    /// Commands that change something, by who asks, in the second that began then.
-    changes: BTreeMap<NodeId, u32>,
-    changes_since: Time,
+    /// Of commands that change something.
+    pace: Pace,
 }
 
 impl Answerer {
@@ -82,7 +80,8 @@ impl Answerer {
     /// Carries it out if its asker may have it.
     fn carry_out(&mut self, t: &mut Tables, request: RequestId, command: &Command) -> Vec<Reply> {
         let asker = Asker::node(t, request.origin);
-        let refusal = self.too_many(t.now, request.origin, command);
+        let changes = command.rank() > Rank::Read;
+        let refusal = changes.then(|| self.pace.too_many(t.now, request.origin)).flatten();
         let Some(failure) = refusal.or_else(|| rights::refusal(t, &asker, command)) else {
             #[cfg(feature = "testing")]
             t.own.executed.push(request);
@@ -90,20 +89,6 @@ impl Answerer {
         };
         t.journal.note(t.now, &asker, &Scope::Here, command, Some(&failure));
         vec![Reply::Error(failure)]
-    }
-
-    /// Few who change something do it often: one that has run wild is slowed down.
-    fn too_many(&mut self, now: Time, from: NodeId, command: &Command) -> Option<Failure> {
-        if command.rank() == Rank::Read {
-            return None;
-        }
-        if now.ms_since(self.changes_since) >= 1_000 {
-            (self.changes_since, self.changes) = (now, BTreeMap::new());
-        }
-        let count = self.changes.entry(from).or_default();
-        *count += 1;
-        let text = format!("its limit of {CHANGES_PER_SECOND} changes a second is reached");
-        (*count > CHANGES_PER_SECOND).then(|| Failure::new(ErrorCode::Limit, text))
     }
 
     fn remember(&mut self, t: &Tables, request: RequestId, wait_ms: u64, replies: Vec<Reply>) {

@@ -39,6 +39,7 @@ mod nat;
 mod news;
 mod outbox;
 mod own;
+mod pace;
 mod pair;
 mod peer;
 mod pipes;

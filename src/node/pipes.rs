@@ -9,15 +9,14 @@ use crate::node::boundary::{Output, User};
 use crate::node::execute::why_dead;
 use crate::node::named::{find, typed};
 use crate::node::outbox::{Carry, Channel, Matter, Notice};
+use crate::node::pace::Pace;
 use crate::node::planted::Bug;
 use crate::node::rights::{self, Asker};
 use crate::node::tables::Tables;
 use crate::wire::command::{Command, Scope};
 use crate::wire::control::{Part, Request};
 use crate::wire::ids::{ClientId, NodeId, PipeId};
-use crate::wire::limits::{
-    ANSWER_MS, CHANGES_PER_SECOND, PIPE_PIECE_BYTES, PIPE_WINDOW_BYTES, PIPES, PIPES_A_PEER,
-};
+use crate::wire::limits::{ANSWER_MS, PIPE_PIECE_BYTES, PIPE_WINDOW_BYTES, PIPES, PIPES_A_PEER};
 use crate::wire::message::Body;
 use crate::wire::pipe::Piece;
 use crate::wire::reply::{ErrorCode, Failure, Reply};
@@ -59,9 +58,8 @@ pub struct Pipes {
     pipes: BTreeMap<PipeId, Pipe>,
     /// Channels of pipes that are no more.
     spent: Vec<Channel>,
-    /// Pipes to here that were asked for, by whom, in the second that began then.
-    calls: BTreeMap<NodeId, u32>,
-    calls_since: Time,
+    /// Of pipes that others open to here.
+    pace: Pace,
     next_number: u64,
 }
 
@@ -81,7 +79,7 @@ impl Pipes {
         let (Command::Pipe(piece), number) = (request.command.clone(), request.number) else {
             return;
         };
-        let Piece::Open(port) = piece else {
+        let (Piece::Open(port), Scope::Node(text)) = (&piece, &request.scope) else {
             let is_it = |local: &Local| matches!(local, Local::Client(c, n) if (*c, *n) == (client, number));
             let pipe = self.pipes.iter().find(|(_, pipe)| is_it(&pipe.local)).map(|(id, _)| *id);
             // One that has failed is not known any more: its program is about to learn it.
@@ -91,11 +89,11 @@ impl Pipes {
             return;
         };
         let asker = Asker::User(user);
-        let peer = self.callable(t, &asker, &request);
+        let peer = self.callable(t, &asker, &request.command, text);
         t.journal.note(t.now, &asker, &request.scope, &request.command, peer.as_ref().err());
         match peer {
             Ok(peer) => {
-                let pipe = self.add(t, Local::Client(client, number), peer, port, None);
+                let pipe = self.add(t, Local::Client(client, number), peer, *port, None);
                 t.out.notice(Notice::Pipe(Matter::Wanted { pipe, to: peer }));
             }
             Err(failure) => t.tell(client, number, Reply::Error(failure)),
@@ -106,10 +104,10 @@ impl Pipes {
         &self,
         t: &mut Tables,
         asker: &Asker,
-        request: &Request,
+        command: &Command,
+        text: &str,
     ) -> Result<NodeId, Failure> {
-        let Scope::Node(text) = &request.scope else { return Err(over_the_window()) };
-        if let Some(failure) = rights::refusal(t, asker, &request.command) {
+        if let Some(failure) = rights::refusal(t, asker, command) {
             return Err(failure);
         }
         let id = find(t, text)?;
@@ -134,17 +132,6 @@ impl Pipes {
             _ => return None,
         };
         Some(Failure::new(ErrorCode::Limit, text + ": end one of them"))
-    }
-
-    /// As for commands that change something.
-    fn too_often(&mut self, now: Time, from: NodeId) -> Option<Failure> {
-        if now.ms_since(self.calls_since) >= 1_000 {
-            (self.calls_since, self.calls) = (now, BTreeMap::new());
-        }
-        let count = self.calls.entry(from).or_default();
-        *count += 1;
-        let text = format!("its limit of {CHANGES_PER_SECOND} changes a second is reached");
-        (*count > CHANGES_PER_SECOND).then(|| Failure::new(ErrorCode::Limit, text))
     }
 
     fn add(
@@ -259,7 +246,7 @@ impl Pipes {
     fn called(&mut self, t: &mut Tables, from: NodeId, channel: Channel, port: u16) {
         let asker = Asker::node(t, from);
         let command = Command::Pipe(Piece::Open(port));
-        let refusal = self.too_often(t.now, from).or_else(|| self.too_many(from));
+        let refusal = self.pace.too_many(t.now, from).or_else(|| self.too_many(from));
         let refusal = refusal.or_else(|| rights::refusal(t, &asker, &command));
         // As if from a neighbour: what listens on the loopback alone is not for others.
         let to: Vec<SocketAddr> =

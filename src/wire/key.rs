@@ -34,6 +34,11 @@ const FINGERPRINT: &[u8] = b"herd key fingerprint v1";
 /// Why a text is no key that may go on in the next line.
 pub const NOT_WHOLE: &str = "it is no whole herd key: herd1- is followed by 16 groups of 5";
 
+/// Whether a text is meant to be a herd key, whole or not, and not the name of a file: it is secret.
+pub fn is_meant(text: &str) -> bool {
+    text.starts_with(TEXT.prefix)
+}
+
 /// Names one key of a herd: the greater one is the newer. Two nodes may make a key of one epoch at once;
 /// then the fingerprint decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

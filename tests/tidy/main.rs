@@ -35,6 +35,7 @@ const TABLES: &[&str] = &[
     "named",
     "outbox",
     "own",
+    "pace",
     "pair",
     "peer",
     "planted",
